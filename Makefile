@@ -1,0 +1,75 @@
+# The same commands for people and for CI. Needs Python 3.11+ and make, nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+SERVE ?=
+UPGRADE ?=
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+WORKFLOWS := .github/workflows
+
+# scripts in a virtual environment name its place: one that was moved is made again
+$(shell [ "$$(cat "$(VENV)/.place" 2>/dev/null)" = "$$PWD" ] || rm -f "$(VENV)/.locked" "$(INSTALLED)")
+
+.PHONY: help demo test check docs bench lock clean
+
+help:
+	@echo "make demo           run the runbook on three demo environments and build the site"
+	@echo "make demo SERVE=1   the same, then serve the site"
+	@echo "make test           the tests that need nothing but this checkout (under five minutes)"
+	@echo "make check          style, types, workflows and the lock file"
+	@echo "make docs           build the site from the run records that are there"
+	@echo "make bench          the benchmarks"
+	@echo "make lock           write requirements.lock anew (UPGRADE=1 for newer versions)"
+	@echo "make clean          remove what these commands made here"
+
+demo: $(INSTALLED)
+	"$(BIN)/runbook" demo $(if $(SERVE),--serve)
+
+test: $(INSTALLED)
+	"$(BIN)/pytest" -n $(WORKERS) -m "not slow and not browser and not postgres15"
+
+check: $(INSTALLED)
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/mypy"
+	"$(BIN)/zizmor" --offline --quiet .github
+	"$(BIN)/check-jsonschema" --builtin-schema vendor.github-workflows $(WORKFLOWS)/*.yml
+	"$(BIN)/check-jsonschema" --builtin-schema vendor.dependabot .github/dependabot.yml
+	"$(BIN)/pytest" tests/test_project.py
+
+docs: $(INSTALLED)
+	"$(BIN)/runbook" site build
+
+bench: $(INSTALLED)
+	"$(BIN)/python" -m tests.bench
+
+lock:
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --all-extras \
+		--group dev --generate-hashes --no-header --no-emit-index-url --fork-strategy fewest \
+		$(if $(UPGRADE),--upgrade) --output-file requirements.lock
+
+clean:
+	rm -rf "$(VENV)" runs site docs/results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.locked: requirements.lock
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "needs Python 3.11 or newer, got $$("$(PYTHON)" --version 2>&1);" \
+			"name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv" >&2; \
+		exit 1; }
+	@echo "installing into $(VENV): once, and again when requirements.lock changes"
+	@"$(PYTHON)" -m venv --clear "$(VENV)"
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes -r requirements.lock
+	@printf '%s\n' "$$PWD" > "$(VENV)/.place"
+	@touch "$@"
+
+$(INSTALLED): $(VENV)/.locked pyproject.toml
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@touch "$@"

@@ -1,0 +1,98 @@
+"""An environment: a target database, how it is reached, and what may be done to it."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
+def duration(value: Any) -> Any:
+    """``"200ms"``, ``"30s"``, ``"5m"``, ``"24h"``, ``"7d"`` as a timedelta; others unchanged."""
+    if not isinstance(value, str):
+        raise ValueError(f"not a duration: {value!r}, expected text such as '30s', '5m' or '24h'")
+    found = _DURATION.fullmatch(value.strip())
+    if not found:
+        raise ValueError(f"not a duration: {value!r}, expected text such as '30s', '5m' or '24h'")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+
+
+class Connection(BaseModel):
+    """Where a role's connection comes from; the first of the three that is given and set is used.
+
+    - ``variable``: an environment variable with a libpq connection string;
+    - ``service``: a libpq service name;
+    - ``embedded``: a database of the embedded demo server, reached as ``role``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variable: str = ""
+    service: str = ""
+    embedded: str = ""
+    role: str = ""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Connection:
+        if not (self.variable or self.service or self.embedded):
+            raise ValueError("no way to connect, expected variable, service or embedded")
+        if self.embedded and not self.role:
+            raise ValueError("embedded needs the role to connect as")
+        return self
+
+
+class Timeouts(BaseModel):
+    """Limits that every session sets on the server."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    statement: Duration = timedelta(minutes=5)
+    lock: Duration = timedelta(seconds=2)
+    idle: Duration = timedelta(minutes=1)
+    connect: Duration = timedelta(seconds=10)
+
+
+class Environment(BaseModel):
+    """A target of the runbook.
+
+    ``reader`` serves everything that only looks; ``owner`` is used by the checks that write,
+    inside transactions that are rolled back, and only where ``writes`` is true. ``gate`` decides
+    the exit code. A result older than ``fresh_for`` is stale.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    title: str = ""
+    description: str = ""
+    reader: Connection
+    owner: Connection | None = None
+    writes: bool = False
+    gate: str
+    gates: tuple[str, ...] = ()
+    fresh_for: Duration = timedelta(days=1)
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Environment:
+        if self.writes and self.owner is None:
+            raise ValueError("writes = true needs an [environments.NAME.owner] to write as")
+        return self
+
+    @property
+    def all_gates(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.gate, *self.gates)))

@@ -1,0 +1,55 @@
+"""A run as JUnit XML, for the test reports of CI systems."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from runbook.findings import Status
+from runbook.record import RunRecord
+
+FILE_NAME = "junit.xml"
+
+# XML 1.0 cannot hold these characters at all, escaped or not
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render(run: RunRecord) -> str:
+    """A suite for the checks and a suite for the steps; what is not known is an error or skipped."""
+    root = ElementTree.Element("testsuites", name=f"{run.environment} {run.run_id}")
+    checks = ElementTree.SubElement(root, "testsuite", name="checks")
+    for result in run.checks:
+        case = _case(checks, result.criterion or "other", result.check, result.seconds)
+        kind = {
+            Status.FAILED: "failure",
+            Status.COULD_NOT_LOOK: "error",
+            Status.NOT_LOOKED: "skipped",
+        }.get(result.status)
+        if kind:
+            ElementTree.SubElement(case, kind, message=_text(result.message))
+    steps = ElementTree.SubElement(root, "testsuite", name="steps")
+    for step in run.steps:
+        seconds = (
+            (step.finished - step.started).total_seconds() if step.started and step.finished else 0
+        )
+        case = _case(steps, "step", step.name, seconds)
+        if step.status == "failed":
+            ElementTree.SubElement(case, "error", message=_text(step.failure))
+        elif step.status == "not run":
+            ElementTree.SubElement(case, "skipped", message=_text(step.failure))
+    for suite in root:
+        suite.set("tests", str(len(suite)))
+        for kind, attribute in (("failure", "failures"), ("error", "errors"), ("skipped",) * 2):
+            suite.set(attribute, str(len(suite.findall(f"*/{kind}"))))
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ElementTree.Element, group: str, name: str, seconds: float) -> ElementTree.Element:
+    return ElementTree.SubElement(
+        suite, "testcase", classname=group, name=name, time=f"{seconds:.3f}"
+    )
+
+
+def _text(value: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", value)

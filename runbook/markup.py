@@ -1,0 +1,112 @@
+"""HTML from values: everything that came from a database passes through :func:`text`.
+
+What this module returns is inert: markup, templates, Markdown, control characters and
+right-to-left overrides in a value show as themselves and do nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from runbook.findings import Value
+
+LONGEST = 400  # characters of one value; a longer one is cut, with its length
+
+# what templates and Markdown would act on; as entities the browser shows the same
+_ACTIVE = {ord(character): f"&#{ord(character)};" for character in "{}%`*_[]\\|~$#!^"}
+_STATE_CLASS = re.compile(r"[^a-z]+")
+
+
+def text(value: Value | datetime | timedelta) -> str:
+    """The value as inert HTML text."""
+    if value is None:
+        return '<span class="rb-none">unknown</span>'
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, timedelta):
+        return duration(value)
+    if isinstance(value, datetime):
+        return moment(value)
+    shown = "".join(_visible(character) for character in value[:LONGEST])
+    if len(value) > LONGEST:
+        shown += f"… ({len(value):,} characters)"
+    return html.escape(shown).translate(_ACTIVE)
+
+
+def _visible(character: str) -> str:
+    """Control and direction characters as their code, so that they neither act nor hide."""
+    if character == "\n":
+        return "⏎"
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
+        return f"‹U+{ord(character):04X}›"
+    return character
+
+
+def duration(value: timedelta) -> str:
+    """``7 d``, ``24 h``, ``90 s``: in the largest unit that leaves a whole number."""
+    seconds = int(value.total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def moment(value: datetime) -> str:
+    """A ``time`` element with the moment in UTC, to the minute."""
+    return (
+        f'<time datetime="{value.strftime("%Y-%m-%dT%H:%M:%SZ")}">'
+        f"{value.strftime('%Y-%m-%d %H:%M')} UTC</time>"
+    )
+
+
+def state(value: str) -> str:
+    """A state as a badge; its colour repeats what the word says."""
+    name = _STATE_CLASS.sub("-", value.lower()).strip("-")
+    return f'<span class="rb-state rb-{name}">{text(value)}</span>'
+
+
+def code(value: str) -> str:
+    """A block of code, unformatted."""
+    return f'<pre class="rb-code"><code>{html.escape(value).translate(_ACTIVE)}</code></pre>'
+
+
+class Html(str):
+    """HTML that this package made; everything else is text."""
+
+    __slots__ = ()
+
+
+def cell(value: Value | datetime | Html) -> str:
+    return str(value) if isinstance(value, Html) else text(value)
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[Value | Html]], caption: str = ""
+) -> str:
+    """A table that scrolls on a narrow screen; numbers are aligned to the right."""
+    head = "".join(f'<th scope="col">{text(column)}</th>' for column in columns)
+    body = "\n".join(
+        "<tr>"
+        + "".join(
+            f'<td class="rb-number">{cell(value)}</td>'
+            if isinstance(value, int | float) and not isinstance(value, bool)
+            else f"<td>{cell(value)}</td>"
+            for value in row
+        )
+        + "</tr>"
+        for row in rows
+    )
+    title = f"<caption>{text(caption)}</caption>" if caption else ""
+    label = text(caption) if caption else "table"
+    return (
+        f'<div class="rb-table" tabindex="0" role="region" aria-label="{label}"><table>{title}\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )

@@ -1,0 +1,181 @@
+"""The run record: what one execution of the runbook found, as ``run.json`` and files beside it.
+
+The format is versioned, and :func:`json_schema` publishes it. Files are written under another
+name and renamed, so a half-written one never stands under the name that readers look for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runbook.errors import IncompleteError
+from runbook.findings import Audit, CensusRow, CheckResult, Value
+from runbook.verdict import Verdict
+
+FILE_NAME = "run.json"
+STEPS_FOLDER = "steps"
+
+Model = TypeVar("Model", bound=BaseModel)
+
+StepStatus = Literal["succeeded", "failed", "not run"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(_Model):
+    """The database that was looked at."""
+
+    version: str
+    version_number: int
+    system_identifier: str
+    database: str
+    role: str
+    source: str
+
+
+class StepResult(_Model):
+    """What a step's notebook wrote with ``finish()``: the only proof that it succeeded."""
+
+    format: Literal[1] = 1
+    step: str
+    checks: tuple[CheckResult, ...] = ()
+    census: tuple[CensusRow, ...] = ()
+    undeclared: int | None = None
+    audits: tuple[Audit, ...] = ()
+    facts: dict[str, Value] = {}
+    server: Server | None = None
+    fingerprint: str = ""
+    structure_fingerprint: str = ""
+
+
+class Step(_Model):
+    """A step of a run, and the ids of its checks. ``failure`` says why it is not ``succeeded``."""
+
+    name: str
+    title: str
+    notebook: str
+    status: StepStatus
+    started: datetime | None = None
+    finished: datetime | None = None
+    failure: str = ""
+    failed_cell: int | None = None
+    checks: tuple[str, ...] = ()
+    facts: dict[str, Value] = {}
+
+
+class RunRecord(_Model):
+    """One execution of the runbook against one environment."""
+
+    format: Literal[1] = 1
+    run_id: str
+    environment: str
+    gate: str
+    started: datetime
+    finished: datetime
+    tool_version: str
+    server: Server | None
+    fingerprint: str
+    structure_fingerprint: str
+    steps: tuple[Step, ...]
+    checks: tuple[CheckResult, ...]
+    census: tuple[CensusRow, ...]
+    undeclared: int | None
+    audits: tuple[Audit, ...]
+    verdicts: tuple[Verdict, ...]
+    digests: dict[str, str]
+
+    def verdict(self, gate: str) -> Verdict | None:
+        return next((verdict for verdict in self.verdicts if verdict.gate == gate), None)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of run.json."""
+    schema = RunRecord.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` so that ``path`` holds all of it or what it held before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(folder: Path, record: RunRecord) -> Path:
+    """Write ``record`` as run.json of ``folder``."""
+    path = folder / FILE_NAME
+    write_atomically(path, record.model_dump_json(indent=1) + "\n")
+    return path
+
+
+def read(folder: Path) -> RunRecord:
+    """Read run.json of ``folder``; raises :class:`IncompleteError` when it is not a run record."""
+    path = folder / FILE_NAME
+    return _load(path, RunRecord)
+
+
+def read_step(folder: Path, step: str) -> StepResult | None:
+    """What the step wrote, or None when it wrote nothing."""
+    path = folder / STEPS_FOLDER / f"{step}.json"
+    return _load(path, StepResult) if path.exists() else None
+
+
+def write_step(folder: Path, result: StepResult) -> Path:
+    path = folder / STEPS_FOLDER / f"{result.step}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, result.model_dump_json(indent=1) + "\n")
+    return path
+
+
+def _load(path: Path, model: type[Model]) -> Model:
+    hint = "remove the folder and run the runbook again"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise IncompleteError(f"{path}: cannot be read: {error.strerror}", hint) from error
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(key) for key in first["loc"])
+        where = f" at {place}" if place else ""
+        raise IncompleteError(f"{path}: not a run record{where}: {first['msg']}", hint) from None
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file beside run.json, by its path in ``folder``."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+        if path.name != FILE_NAME and not path.name.startswith(".")
+    }
+
+
+def newest(runs: Path, environment: str) -> Path | None:
+    """The folder of the newest complete run of ``environment``: run ids sort by their time."""
+    folder = runs / environment
+    if not folder.is_dir():
+        return None
+    complete = sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
+    return complete[-1] if complete else None
+
+
+def as_json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=1, ensure_ascii=False, sort_keys=True) + "\n"

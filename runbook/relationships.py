@@ -1,0 +1,223 @@
+"""What should hold: relationships, and the exceptions that somebody answers for.
+
+The file ``relationships.toml`` has a ``[[relationship]]`` for each, and an ``[[exception]]``
+for each that is not wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from runbook import declarations
+from runbook.errors import FileError
+from runbook.schema import Action, TableName
+
+
+class Priority(StrEnum):
+    """The order in which a migration adds the keys."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        return list(Priority).index(self)
+
+
+class Alert(StrEnum):
+    """How bad an orphan row is."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    BELOW = "below"
+
+    @property
+    def rank(self) -> int:
+        return list(Alert).index(self)
+
+
+@dataclass(frozen=True)
+class Relationship:
+    """Child columns refer to parent columns; both tuples have the same length."""
+
+    child: TableName
+    columns: tuple[str, ...]
+    parent: TableName
+    references: tuple[str, ...]
+    on_delete: Action = Action.NO_ACTION
+    priority: Priority = Priority.LOW
+    alert: Alert = Alert.BELOW
+    group: str = ""
+    decided_by: str = ""
+    why: str = ""
+
+    @property
+    def id(self) -> str:
+        """Unique in a file: ``public.orders(customer_id) -> public.customers(id)``."""
+        return f"{self.source} -> {self.parent}({', '.join(self.references)})"
+
+    @property
+    def source(self) -> str:
+        return f"{self.child}({', '.join(self.columns)})"
+
+    @property
+    def label(self) -> str:
+        """For people and facts: ``orders.customer_id``, composite ``lines.(tenant_id, id)``."""
+        columns = self.columns[0] if len(self.columns) == 1 else f"({', '.join(self.columns)})"
+        return f"{self.child.label}.{columns}"
+
+    @property
+    def target(self) -> str:
+        columns = (
+            self.references[0] if len(self.references) == 1 else f"({', '.join(self.references)})"
+        )
+        return f"{self.parent.label}.{columns}"
+
+    @property
+    def constraint_name(self) -> str:
+        """The name a new foreign key should have, before it is cut to PostgreSQL's length."""
+        return f"fk_{self.child.table}_{'_'.join(self.columns)}"
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """A relationship that is not wanted as a key (``[[exception]]``), and who says so until when.
+
+    Not named ``Exception``, which is Python's.
+    """
+
+    relationship: str
+    owner: str
+    reason: str
+    review_by: date
+
+    def overdue(self, today: date) -> bool:
+        return today > self.review_by
+
+
+@dataclass(frozen=True)
+class Relationships:
+    """All relationships of a project, in the order of the file."""
+
+    items: tuple[Relationship, ...]
+    exceptions: tuple[Exemption, ...] = ()
+
+    def __iter__(self) -> Iterator[Relationship]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def of_group(self, group: str) -> tuple[Relationship, ...]:
+        return tuple(item for item in self.items if item.group == group)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(item.group for item in self.items if item.group))
+
+    def exception_for(self, relationship: Relationship) -> Exemption | None:
+        return next(
+            (
+                exemption
+                for exemption in self.exceptions
+                if exemption.relationship in (relationship.id, relationship.source)
+            ),
+            None,
+        )
+
+
+def _table(value: str) -> str:
+    TableName.parse(value)
+    return value
+
+
+_TableText = Annotated[str, AfterValidator(_table)]
+_Columns = Annotated[tuple[str, ...], Field(min_length=1, max_length=32)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    child: _TableText
+    columns: _Columns
+    parent: _TableText
+    references: _Columns
+    on_delete: Action = Action.NO_ACTION
+    priority: Priority = Priority.LOW
+    alert: Alert = Alert.BELOW
+    group: str = ""
+    decided_by: str = ""
+    why: str = ""
+
+    @model_validator(mode="after")
+    def _same_length(self) -> _Entry:
+        if len(self.columns) != len(self.references):
+            raise ValueError(
+                f"{len(self.columns)} columns refer to {len(self.references)} columns,"
+                " expected the same number"
+            )
+        return self
+
+    def relationship(self) -> Relationship:
+        values = self.model_dump()
+        values |= {"child": TableName.parse(self.child), "parent": TableName.parse(self.parent)}
+        return Relationship(**values)
+
+
+class _ExceptionEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    relationship: str
+    owner: str
+    reason: str
+    review_by: date
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    relationship: tuple[_Entry, ...] = ()
+    exception: tuple[_ExceptionEntry, ...] = ()
+
+
+def parse(text: str, path: Path) -> Relationships:
+    """The relationships in ``text``; raises :class:`FileError` with the line of the fault."""
+    file = declarations.parse(text, path, _File)
+    items = tuple(entry.relationship() for entry in file.relationship)
+    seen: dict[str, int] = {}
+    for number, item in enumerate(items):
+        if item.id in seen:
+            line = declarations.line_of(text, ("relationship", number))
+            first = declarations.line_of(text, ("relationship", seen[item.id]))
+            raise FileError(
+                path,
+                line,
+                f"relationship[{number}]: {item.id!r} is already declared at line {first}",
+                "remove one of the two",
+            )
+        seen[item.id] = number
+    found = Relationships(items, tuple(Exemption(**e.model_dump()) for e in file.exception))
+    known = set(seen) | {item.source for item in items}
+    for number, exemption in enumerate(found.exceptions):
+        if exemption.relationship not in known:
+            raise FileError(
+                path,
+                declarations.line_of(text, ("exception", number, "relationship")),
+                f"exception[{number}].relationship: no relationship {exemption.relationship!r}",
+                "write it as child(columns), as in 'public.orders(customer_id)'",
+            )
+    return found
+
+
+def read(path: Path) -> Relationships:
+    """Read ``relationships.toml``; raises :class:`UsageError` when it is missing or wrong."""
+    return parse(declarations.read_text(path, "name the right file in runbook.toml"), path)

@@ -1,0 +1,57 @@
+"""Builds the site with MkDocs, strictly, so that the same run records give the same bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from runbook import facts
+from runbook.errors import IncompleteError, UsageError
+from runbook.settings import Settings
+
+CONFIG = "mkdocs.yml"
+
+
+def build(settings: Settings, output: Path | None = None) -> Path:
+    """Build into ``output`` (default: site/ beside runbook.toml) and return it.
+
+    Raises :class:`IncompleteError` with MkDocs' own lines when the strict build fails. A failed
+    build leaves the site of the last good one as it was.
+    """
+    if not (settings.folder / CONFIG).is_file():
+        raise UsageError(f"no {CONFIG} in {settings.folder}", "go to a project's folder")
+    target = output or settings.folder / "site"
+    fresh = target.with_name(f".{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    result = subprocess.run(  # noqa: S603 - our own interpreter with fixed arguments
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(fresh)],
+        cwd=settings.folder,
+        env=os.environ | environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise IncompleteError(
+            "the site does not build:\n" + _faults(result.stderr + result.stdout),
+            "mend what is named, then: runbook site build",
+        )
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+    return target
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Variables that make a build reproducible: its date is that of the newest run."""
+    ends = [run.finished for run in facts.collect(settings).runs.values()]
+    epoch = str(int(max(ends).timestamp())) if ends else "0"
+    return {"SOURCE_DATE_EPOCH": epoch, "DISABLE_MKDOCS_2_WARNING": "true", "NO_COLOR": "1"}
+
+
+def _faults(output: str) -> str:
+    lines = [line for line in output.splitlines() if line.startswith(("WARNING", "ERROR", "Aborted"))]
+    return "\n".join(lines) or output.strip()

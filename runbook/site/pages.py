@@ -1,0 +1,229 @@
+"""Writes the result pages of every environment into docs/results, from its newest run record.
+
+A file is only written when its content changes, so that nothing is rendered twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runbook import facts as all_facts
+from runbook import junit, markup, record, report
+from runbook.environment import Environment
+from runbook.facts import Facts
+from runbook.findings import CensusRow
+from runbook.markup import Html
+from runbook.record import RunRecord
+from runbook.settings import Settings
+
+FOLDER = "results"
+
+
+def write(settings: Settings) -> tuple[Path, ...]:
+    """Write all result pages; files of earlier builds that no run accounts for are removed."""
+    docs = settings.path(settings.project.docs)
+    facts = all_facts.collect(settings)
+    pages: dict[str, str] = {
+        f"{FOLDER}/index.md": overview(settings, facts),
+        f"{FOLDER}/run.schema.json": record.as_json(record.json_schema()),
+    }
+    for environment in settings.environments.values():
+        run = facts.runs.get(environment.name)
+        home = f"{FOLDER}/{environment.name}"
+        pages[f"{home}/index.md"] = environment_page(settings, environment, run)
+        if run is None:
+            continue
+        folder = settings.runs / environment.name / run.run_id
+        pages[f"{home}/relationships.md"] = relationships_page(environment, run)
+        pages[f"{home}/run.json"] = (folder / record.FILE_NAME).read_text(encoding="utf-8")
+        if (folder / junit.FILE_NAME).exists():
+            pages[f"{home}/junit.xml"] = (folder / junit.FILE_NAME).read_text(encoding="utf-8")
+        for step in run.steps:
+            notebook = folder / step.notebook
+            if notebook.exists():
+                pages[f"{home}/{step.name}.ipynb"] = notebook.read_text(encoding="utf-8")
+    for name, content in pages.items():
+        _write(docs / name, content)
+    _remove_others(docs, set(pages))
+    return tuple(docs / name for name in pages)
+
+
+def _write(path: Path, content: str) -> None:
+    if path.exists() and path.read_text(encoding="utf-8") == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    record.write_atomically(path, content)
+
+
+def _remove_others(docs: Path, wanted: set[str]) -> None:
+    folder = docs / FOLDER
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(docs).as_posix() not in wanted:
+            path.unlink()
+
+
+def overview(settings: Settings, facts: Facts) -> str:
+    """The start of the results: the verdicts, and every relationship in every environment."""
+    lines = ["# Results", "", panel(settings, facts, f"{FOLDER}/"), "", "## Ledger", ""]
+    lines += [ledger(settings, facts), "", _schema_line(), ""]
+    return "\n".join(lines)
+
+
+def _schema_line() -> str:
+    return "The format of the run records is published as a [JSON Schema](run.schema.json)."
+
+
+def panel(settings: Settings, facts: Facts, base: str = "") -> str:
+    """A card for each environment: verdict, reasons, age. ``base`` is the page's own URL."""
+    cards = []
+    for environment in settings.environments.values():
+        run = facts.runs.get(environment.name)
+        to_root = "../" * base.count("/")
+        link = f"{to_root}{FOLDER}/{environment.name}/"
+        title = f'<a href="{link}">{markup.text(environment.title)}</a>'
+        about = f"<p>{markup.text(environment.description)}</p>"
+        if run is None:
+            state = markup.state("UNKNOWN")
+            body = f"<p>{state} no run yet</p>"
+        else:
+            body = "".join(_verdict_lines(settings, environment, run))
+        cards.append(f'<div class="rb-card"><h3>{title}</h3>{about}{body}</div>')
+    return f'<div class="rb-panel">{"".join(cards)}</div>'
+
+
+def _verdict_lines(settings: Settings, environment: Environment, run: RunRecord) -> list[str]:
+    until = run.finished + environment.fresh_for
+    lines = []
+    gates = {entry.name: entry.title for entry in settings.gate}
+    for verdict in run.verdicts:
+        badge = markup.state(verdict.state)
+        lines.append(
+            f'<p class="rb-verdict" data-fresh-until="{until:%Y-%m-%dT%H:%M:%SZ}">'
+            f"{markup.text(gates.get(verdict.gate, verdict.gate))}: {badge}</p>"
+        )
+        reasons = [f"<li>{markup.text(reason)}</li>" for reason in verdict.reasons[:4]]
+        if len(verdict.reasons) > 4:
+            reasons.append(f"<li>and {len(verdict.reasons) - 4} more</li>")
+        if reasons:
+            lines.append(f"<ul>{''.join(reasons)}</ul>")
+    source = "embedded demo database" if run.server and run.server.source == "embedded" else ""
+    where = f", {source}" if source else ""
+    lines.append(f'<p class="rb-age">run {markup.moment(run.finished)}{where}</p>')
+    return lines
+
+
+def ledger(settings: Settings, facts: Facts) -> str:
+    """Relationships × environments: the state of the key and the orphan rows."""
+    names = list(settings.environments)
+    rows = []
+    for item in settings.relationships():
+        cells: list[Html] = []
+        for name in names:
+            key = facts.by_name.get(f"{name}.relationship.{item.label}.key")
+            audit = facts.by_name.get(f"{name}.relationship.{item.label}.audit")
+            orphans = facts.by_name.get(f"{name}.relationship.{item.label}.orphans")
+            cells.append(
+                _ledger_cell(
+                    str(key.value) if key else "not looked",
+                    str(audit.value) if audit else "not looked",
+                    orphans.value if orphans else None,
+                )
+            )
+        rows.append((item.label, item.target, item.group, item.priority.value, *cells))
+    titles = [settings.environments[name].title for name in names]
+    return markup.table(
+        ("relationship", "refers to", "group", "priority", *titles),
+        rows,
+        "Every relationship in every environment: key and orphan rows",
+    )
+
+
+def _ledger_cell(key: str, audit: str, orphans: object) -> Html:
+    rows = f"{orphans:,} orphan rows" if isinstance(orphans, int) and orphans else audit
+    return Html(f"{markup.state(key)} <small>{markup.text(rows)}</small>")
+
+
+def environment_page(settings: Settings, environment: Environment, run: RunRecord | None) -> str:
+    """The results section's start page of one environment."""
+    lines = [f"# {environment.title}", "", markup.text(environment.description), ""]
+    if run is None:
+        lines += [
+            f"No run of this environment is on record. `runbook run {environment.name}` makes one.",
+            "",
+        ]
+        return "\n".join(lines)
+    lines += _provenance(environment, run)
+    for verdict in run.verdicts:
+        title = next((g.title for g in settings.gate if g.name == verdict.gate), verdict.gate)
+        lines += [f"## {title}", "", report.show(verdict).content, ""]
+    lines += ["## Self-test", "", _self_test(run), "", "## Steps", "", _steps(run), ""]
+    lines += ["## Checks", "", _checks(run), ""]
+    lines += [
+        "[Relationships and orphan rows](relationships.md) · [run.json](run.json) ·"
+        " [junit.xml](junit.xml)",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _provenance(environment: Environment, run: RunRecord) -> list[str]:
+    server = run.server
+    rows: list[tuple[str, str | Html]] = [
+        ("run", run.run_id),
+        ("finished", Html(markup.moment(run.finished))),
+        ("fresh until", Html(markup.moment(run.finished + environment.fresh_for))),
+        ("schema fingerprint", run.fingerprint or "unknown"),
+        ("fk-runbook", run.tool_version),
+    ]
+    if server:
+        rows.insert(1, ("server", f"PostgreSQL {server.version}, database {server.database}"))
+        rows.insert(2, ("connected", f"as {server.role}, from {server.source}"))
+    return [markup.table(("", "of this run"), rows, "Where these results come from"), ""]
+
+
+def _self_test(run: RunRecord) -> str:
+    values = {name: value for step in run.steps for name, value in step.facts.items()}
+    if not values.get("self_test.available"):
+        return f"<p>{markup.state('not looked')} no record of planted defects in this database</p>"
+    names = ("planted", "found", "missed", "invented")
+    numbers = [values.get(f"self_test.{name}") for name in names]
+    right = numbers[2] == 0 and numbers[3] == 0
+    return f"<p>{markup.state('passed' if right else 'failed')}</p>" + markup.table(
+        names, [numbers], "Defects planted in the demo database, and what this run made of them"
+    )
+
+
+def _steps(run: RunRecord) -> str:
+    rows = []
+    for step in run.steps:
+        link = Html(f'<a href="{step.name}/">{markup.text(step.title)}</a>')
+        if step.status == "failed" and step.failed_cell is not None:
+            link = Html(f'<a href="{step.name}/#papermill-error-cell">{markup.text(step.title)}</a>')
+        seconds = (
+            round((step.finished - step.started).total_seconds(), 1)
+            if step.started and step.finished
+            else None
+        )
+        rows.append((link, Html(markup.state(step.status)), seconds, step.failure))
+    return markup.table(("step", "status", "seconds", "why"), rows, "Steps of the run")
+
+
+def _checks(run: RunRecord) -> str:
+    owner = {check: step.name for step in run.steps for check in step.checks}
+    rows = []
+    for check in run.checks:
+        title = markup.text(check.title)
+        link = Html(f'<a href="{owner[check.check]}/">{title}</a>') if check.check in owner else title
+        rows.append((check.criterion, link, Html(markup.state(check.status)), check.message))
+    return markup.table(("criterion", "check", "state", "found"), rows, "Checks of the run")
+
+
+def relationships_page(environment: Environment, run: RunRecord) -> str:
+    """Census and audits of one environment as tables."""
+    census: tuple[CensusRow, ...] = run.census
+    lines = [f"# Relationships in {environment.name}", "", report.census_table(census), ""]
+    lines += ["## Orphan rows", "", report.audit_table(run.audits), ""]
+    return "\n".join(lines)

@@ -1,0 +1,89 @@
+"""The MkDocs plugin ``runbook``: result pages, their place in the navigation, light notebooks.
+
+List it before ``macros`` and ``mkdocs-jupyter`` in mkdocs.yml.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.base import Config
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import BasePlugin
+from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
+
+from runbook.errors import RunbookError
+from runbook.settings import Settings
+from runbook.settings import read as read_settings
+from runbook.site import figures, pages
+
+RESULTS = f"{pages.FOLDER}/index.md"
+
+_log = logging.getLogger("mkdocs.plugins.runbook")
+_STYLE = re.compile(r"<style\b.*?</style>", re.S)
+_SCRIPT = re.compile(r"<script\b.*?</script>", re.S)
+_COPY = re.compile(r'<div class="zeroclipboard-container">.*?</clipboard-copy>\s*</div>', re.S)
+
+
+class RunbookPlugin(BasePlugin[Config]):
+    """Serves MkDocs from run records; opens no connection."""
+
+    _settings: Settings
+
+    def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
+        """Write the result pages and put them into the navigation."""
+        try:
+            self._settings = read_settings(Path(config.config_file_path).parent)
+            pages.write(self._settings)
+        except RunbookError as error:
+            raise PluginError(str(error)) from None
+        if config.nav is not None:
+            config.nav = [self._entry(entry) for entry in config.nav]
+        return config
+
+    def _entry(self, entry: Any) -> Any:
+        """An entry of the navigation; the one of the results gets a section for each environment."""
+        if not isinstance(entry, dict) or RESULTS not in entry.values():
+            return entry
+        docs = self._settings.path(self._settings.project.docs)
+        section: list[Any] = [RESULTS]
+        for environment in self._settings.environments.values():
+            home = f"{pages.FOLDER}/{environment.name}"
+            inside: list[Any] = [f"{home}/index.md"]
+            if (docs / home / "relationships.md").exists():
+                inside.append({"Relationships": f"{home}/relationships.md"})
+            inside += [
+                {step.title: f"{home}/{step.name}.ipynb"}
+                for step in self._settings.step
+                if (docs / home / f"{step.name}.ipynb").exists()
+            ]
+            section.append({environment.title: inside})
+        return {next(iter(entry)): section}
+
+    def on_page_markdown(
+        self, markdown: str, *, page: Page, config: MkDocsConfig, files: Files
+    ) -> str:
+        """Warn, and so fail a strict build, for every figure that is no fact."""
+        if not page.file.src_uri.startswith(f"{pages.FOLDER}/"):
+            source = Path(str(page.file.abs_src_path)).read_text(encoding="utf-8")
+            for figure in figures.bare(source):
+                _log.warning(
+                    "%s:%s: the figure %r is no fact; write it as a fact, or as code",
+                    page.file.src_uri,
+                    figure.line,
+                    figure.text,
+                )
+        return markdown
+
+    def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+        """Take nbconvert's styles and scripts out of a notebook page; the site has its own."""
+        if not page.file.src_uri.endswith(".ipynb"):
+            return html
+        for pattern in (_STYLE, _SCRIPT, _COPY):
+            html = pattern.sub("", html)
+        return html.replace("highlight-ipynb", "highlight")

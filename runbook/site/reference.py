@@ -1,0 +1,120 @@
+"""Reference tables that are generated from the program itself: commands, settings, tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from runbook import markup
+from runbook.errors import UsageError
+from runbook.facts import Facts
+from runbook.settings import Settings
+
+
+def render(name: str, settings: Settings, facts: Facts) -> str:
+    """The reference of that name as Markdown and HTML."""
+    kinds = {
+        "cli": lambda: cli(),
+        "settings": lambda: model(Settings),
+        "relationships": lambda: relationships(settings),
+        "artefacts": lambda: artefacts(settings, facts),
+    }
+    if name not in kinds:
+        raise UsageError(f"no reference {name!r}", f"choose one of: {', '.join(kinds)}")
+    return kinds[name]()
+
+
+def cli() -> str:
+    """Every command with its help text and options, as the program itself prints them."""
+    from typer.main import get_command
+
+    from runbook.cli import app  # the command line imports the site, so not at the top
+
+    parts: list[str] = []
+    _command(get_command(app), "runbook", parts)
+    return "\n\n".join(parts)
+
+
+def _command(command: Any, path: str, parts: list[str]) -> None:
+    children = getattr(command, "commands", {})
+    if not children:
+        help_text, _, rest = (command.help or "").partition("\n\n")
+        parts.append(f"## {path}\n\n{markup.text(' '.join(help_text.split()))}")
+        if rest.strip():
+            parts.append(markup.code(rest.replace("\b", "").strip("\n")))
+        rows = [
+            (
+                ", ".join(parameter.opts)
+                if parameter.param_type_name == "option"
+                else (parameter.name or "").upper(),
+                getattr(parameter, "help", "") or "",
+            )
+            for parameter in command.params
+        ]
+        if rows:
+            parts.append(markup.table(("", ""), rows, f"Arguments and options of {path}"))
+    for name, child in sorted(children.items()):
+        _command(child, f"{path} {name}", parts)
+
+
+def model(kind: type[BaseModel]) -> str:
+    """The keys of runbook.toml, section by section, from the models that read it."""
+    definitions: dict[str, Any] = kind.model_json_schema()
+    parts = []
+    for title, section in (("runbook.toml", definitions), *definitions["$defs"].items()):
+        if "properties" not in section:
+            continue
+        rows = [
+            (name, _type(entry), "yes" if name in section.get("required", []) else "",
+             str(entry.get("default", "")))
+            for name, entry in section["properties"].items()
+            if name != "folder"
+        ]
+        about = " ".join(str(section.get("description", "")).replace("``", "").split())
+        parts.append(f"## {title}\n\n{markup.text(about)}")
+        parts.append(markup.table(("key", "type", "required", "default"), rows, title))
+    return "\n\n".join(parts)
+
+
+def _type(entry: dict[str, Any]) -> str:
+    if "$ref" in entry:
+        return str(entry["$ref"]).rpartition("/")[2]
+    if "anyOf" in entry:
+        return " or ".join(_type(option) for option in entry["anyOf"])
+    if entry.get("type") == "array":
+        return f"list of {_type(entry.get('items', {}))}"
+    if entry.get("format") == "duration":
+        return "duration"
+    return str(entry.get("type", "any"))
+
+
+def relationships(settings: Settings) -> str:
+    """Every relationship with its decision and the reason for it."""
+    rows = [
+        (
+            item.label,
+            item.target,
+            item.on_delete.value,
+            item.decided_by,
+            item.priority.value,
+            item.alert.value,
+            item.group,
+            item.why,
+        )
+        for item in settings.relationships()
+    ]
+    columns = (
+        "relationship", "refers to", "on delete", "decided by", "priority", "alert", "group", "why"
+    )
+    return markup.table(columns, rows, "Relationships")
+
+
+def artefacts(settings: Settings, facts: Facts) -> str:
+    """Everything that this repository counts about itself."""
+    rows = [
+        (fact.name.removeprefix("project."), fact.value)
+        for fact in facts
+        if fact.name.startswith("project.")
+    ]
+    return markup.table(("counted", "in this repository"), rows, "Artefacts")

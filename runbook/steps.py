@@ -1,0 +1,312 @@
+"""What a notebook of the runbook calls: open a step, run its checks, finish it.
+
+::
+
+    step = open_step("preflight", environment, run_folder)
+    show(step.check("server"))
+    step.finish()
+
+Run by hand (``run_folder`` is empty) a step shows the same results and records nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import statistics
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from runbook import (
+    catalog,
+    census,
+    checks,
+    impact,
+    judgement,
+    migration,
+    operators,
+    record,
+    session,
+)
+from runbook.audit import engine
+from runbook.environment import Environment
+from runbook.errors import UsageError
+from runbook.findings import Audit, AuditState, CensusRow, CheckResult, KeyState, Status, Value
+from runbook.impact import Impact
+from runbook.migration import KeyStatements
+from runbook.relationships import Relationships
+from runbook.selftest import SelfTest
+from runbook.session import Purpose, Session
+from runbook.settings import FILE_NAME, Settings
+from runbook.settings import read as read_settings
+from runbook.verdict import Verdict
+
+BY_HAND = (
+    "a step run by hand has no results of other steps to look at; run them all with runbook run"
+)
+KEY_COST = "the foreign keys cost an insert no more than was accepted"
+
+
+def look(settings: Settings, environment: Environment, reader: Session) -> checks.Context:
+    """Read the schema, the comparisons and the census, in the caller's transaction."""
+    relationships = settings.relationships()
+    schema = catalog.read(reader, settings.project.schemas)
+    census.resolve(relationships, schema, str(settings.project.relationships))
+    comparisons = operators.read(reader, relationships.items)
+    return checks.Context(
+        settings=settings,
+        environment=environment,
+        relationships=relationships,
+        session=reader,
+        schema=schema,
+        comparisons=comparisons,
+        census=census.take(relationships, schema, comparisons),
+    )
+
+
+class Step:
+    """An open step: its session, what it has found so far, and where it writes the result.
+
+    Use :func:`open_step`. The reader's transaction stays open until :meth:`finish`, so that a
+    step sees one snapshot.
+    """
+
+    def __init__(self, name: str, settings: Settings, environment: Environment, run: str) -> None:
+        self.name = name
+        self.settings = settings
+        self.environment = environment
+        self.run_folder = Path(run) if run else None
+        self._resources = ExitStack()
+        self._checks = checks.of_project(settings)
+        self._results: dict[str, CheckResult] = {}
+        self._facts: dict[str, Value] = {}
+        self._census: tuple[CensusRow, ...] = ()
+        self._undeclared: int | None = None
+        self._reader = session.connect(environment, Purpose.READ)
+        self._resources.callback(self._reader.close)
+        try:
+            self.server = _server(self._reader, environment)
+            self._resources.enter_context(session.reading(self._reader, environment))
+            self.context = look(settings, environment, self._reader)
+        except BaseException:
+            self._resources.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._resources.close()
+
+    def check(self, name: str) -> CheckResult:
+        """Run the check of that id and keep its result."""
+        if name not in self._checks:
+            raise UsageError(
+                f"no check {name!r}", f"choose one of: {', '.join(sorted(self._checks))}"
+            )
+        return self.keep(checks.perform(self._checks[name], self.context))
+
+    def keep(self, result: CheckResult) -> CheckResult:
+        """Record the result of a check that the notebook obtained elsewhere."""
+        self._results[result.check] = result
+        return result
+
+    def fact(self, **values: Value) -> None:
+        """Record values that pages quote as ``<environment>.<step>.<name>``."""
+        self._facts |= {f"{self.name}.{name}": value for name, value in values.items()}
+
+    def take_census(self) -> tuple[CensusRow, ...]:
+        """The census of all relationships; recorded with the run."""
+        self._census = self.context.census
+        self._undeclared = len(census.undeclared(self.context.relationships, self.context.schema))
+        self._facts |= census_facts(self.settings, self.context.relationships, self._census)
+        return self._census
+
+    def audit(self, progress: Callable[[Audit], None] = lambda audit: None) -> tuple[Audit, ...]:
+        """Count the orphan rows of every relationship, the most alarming first."""
+        context = self.context
+        order = sorted(
+            range(len(context.relationships)),
+            key=lambda n: context.relationships.items[n].alert.rank,
+        )
+        audits = engine.count(
+            self._reader,
+            [context.relationships.items[n] for n in order],
+            context.schema,
+            [context.comparisons[n] for n in order],
+            progress,
+        )
+        self.context = replace(context, audits=audits)
+        self._facts |= audit_facts(self.settings, context.relationships, audits)
+        return audits
+
+    def missing_keys(self) -> tuple[KeyStatements, ...]:
+        """The SQL of the keys that are missing here, the most urgent first."""
+        return migration.missing(self.context.census)
+
+    def measure_impact(self) -> Impact | CheckResult:
+        """What the keys of the busiest table cost an insert, where writing is allowed.
+
+        The rows go into scratch tables of a transaction that is rolled back.
+        """
+        if not self.environment.writes:
+            return self.keep(
+                CheckResult(
+                    check="key_cost",
+                    title=KEY_COST,
+                    criterion="",
+                    status=Status.NOT_LOOKED,
+                    message=f"writing is not allowed in {self.environment.name}",
+                )
+            )
+        owner = session.connect(self.environment, Purpose.WRITE)
+        try:
+            with session.trying(owner, self.environment):
+                found = impact.measure(owner, impact.busiest(self.context.core_relationships()))
+        finally:
+            owner.close()
+        self._facts |= impact_facts(found)
+        self._keep_cost(found)
+        return found
+
+    def _keep_cost(self, found: Impact) -> None:
+        accepted = self.settings.limit("key_cost_accepted_ms")
+        self.keep(
+            CheckResult(
+                check="key_cost",
+                title=KEY_COST,
+                criterion="",
+                status=Status.PASSED if found.cost_ms <= accepted else Status.FAILED,
+                message=f"{found.cost_ms:.2f} ms an insert, accepted up to {accepted:g} ms",
+                failing=int(found.cost_ms > accepted),
+            )
+        )
+
+    def judge(self) -> tuple[Verdict, ...] | str:
+        """The verdict of each gate over the steps that have finished; by hand, why there is none."""
+        if self.run_folder is None:
+            return BY_HAND
+        results = judgement.results_of(self.settings, self.run_folder)
+        found = judgement.all_checks(self.settings, results)
+        return judgement.verdicts(self.settings, self.environment, results, found)
+
+    def self_test(self) -> SelfTest | str:
+        """What was planted in a demo database against what this run found of it."""
+        if self.run_folder is None:
+            return BY_HAND
+        if not self.settings.project.self_test:
+            return "this project has no self-test"
+        results = judgement.results_of(self.settings, self.run_folder)
+        found = {check.check: check for result in results for check in result.checks}
+        compare = importlib.import_module(self.settings.project.self_test).compare
+        test: SelfTest = compare(
+            self._reader,
+            next((result.audits for result in results if result.audits), ()),
+            self.context.census,
+            found,
+        )
+        self._facts |= {
+            "self_test.available": test.available,
+            "self_test.planted": test.planted if test.available else None,
+            "self_test.found": test.found if test.available else None,
+            "self_test.missed": len(test.missed) if test.available else None,
+            "self_test.invented": len(test.invented) if test.available else None,
+        }
+        return test
+
+    def finish(self) -> str:
+        """Close the session and write the step's result file; says where it went."""
+        self._resources.close()
+        if self.run_folder is None:
+            return "run by hand: shown here, recorded nowhere, and it counts towards no verdict"
+        path = record.write_step(
+            self.run_folder,
+            record.StepResult(
+                step=self.name,
+                checks=tuple(self._results.values()),
+                census=self._census,
+                undeclared=self._undeclared,
+                audits=self.context.audits,
+                facts=self._facts,
+                server=self.server,
+                fingerprint=self.context.schema.fingerprint,
+                structure_fingerprint=self.context.schema.structure_fingerprint,
+            ),
+        )
+        return f"recorded in {path.relative_to(self.run_folder)}"
+
+
+def open_step(name: str, environment: str, run_folder: str = "") -> Step:
+    """Open the step ``name`` against ``environment`` of the project that this folder is in."""
+    settings = read_settings()
+    if name not in {entry.name for entry in settings.step}:
+        known = ", ".join(entry.name for entry in settings.step)
+        raise UsageError(f"no step {name!r} in {FILE_NAME}", f"choose one of: {known}")
+    return Step(name, settings, settings.environment(environment), run_folder)
+
+
+def _server(reader: Session, environment: Environment) -> record.Server:
+    facts = session.server_facts(reader)
+    return record.Server(
+        version=facts.version,
+        version_number=facts.version_number,
+        system_identifier=facts.system_identifier,
+        database=facts.database,
+        role=facts.role,
+        source=session.source(environment),
+    )
+
+
+def census_facts(
+    settings: Settings, relationships: Relationships, rows: tuple[CensusRow, ...]
+) -> dict[str, Value]:
+    """Counts by key state: ``relationships.total``, ``foreign_keys.missing``, ``core.…``."""
+    facts: dict[str, Value] = {}
+    core = [row for row in rows if settings.is_core(row.relationship)]
+    for prefix, some in (("", list(rows)), ("core.", core)):
+        facts[f"{prefix}relationships.total"] = len(some)
+        for state in KeyState:
+            name = f"{prefix}foreign_keys.{state.value.replace(' ', '_')}"
+            facts[name] = sum(row.state is state for row in some)
+    facts["outer.relationships.total"] = len(rows) - len(core)
+    for row in rows:
+        facts[f"relationship.{row.relationship.label}.key"] = row.state.value
+    return facts
+
+
+def audit_facts(
+    settings: Settings, relationships: Relationships, audits: tuple[Audit, ...]
+) -> dict[str, Value]:
+    """Counts of orphan rows: ``orphans.rows``, ``audits.looked``, ``relationship.….orphans``."""
+    facts: dict[str, Value] = {}
+    core = [audit for audit in audits if settings.is_core(audit.relationship)]
+    for prefix, some in (("", list(audits)), ("core.", core)):
+        looked = [a for a in some if a.state in (AuditState.CLEAN, AuditState.ORPHANS)]
+        facts[f"{prefix}audits.total"] = len(some)
+        facts[f"{prefix}audits.looked"] = len(looked)
+        whole = len(looked) == len(some)
+        facts[f"{prefix}orphans.rows"] = sum(a.orphans or 0 for a in looked) if whole else None
+        facts[f"{prefix}orphans.relationships"] = (
+            sum(a.state is AuditState.ORPHANS for a in looked) if whole else None
+        )
+    for audit in audits:
+        facts[f"relationship.{audit.relationship.label}.orphans"] = audit.orphans
+        facts[f"relationship.{audit.relationship.label}.audit"] = audit.state.value
+    facts["audits.seconds"] = round(sum(audit.seconds for audit in audits), 3)
+    return facts
+
+
+def impact_facts(found: Impact) -> dict[str, Value]:
+    """Medians in milliseconds: ``impact.insert.cost_ms``, ``….with_ms``, ``….share_percent``."""
+    return {
+        "impact.table": found.table.label,
+        "impact.keys": len(found.keys),
+        "impact.rows": len(found.with_keys),
+        "impact.insert.without_ms": round(statistics.median(found.without), 3),
+        "impact.insert.with_ms": round(statistics.median(found.with_keys), 3),
+        "impact.insert.cost_ms": round(found.cost_ms, 3),
+        "impact.insert.trigger_ms": round(statistics.median(found.triggers), 3),
+        "impact.insert.share_percent": round(100 * found.share),
+    }
