@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 WORKFLOWS := .github/workflows
 
 # scripts in a virtual environment name its place: one that was moved is made again
-$(shell [ "$$(cat "$(VENV)/.place" 2>/dev/null)" = "$$PWD" ] || rm -f "$(VENV)/.locked" "$(INSTALLED)")
+$(shell [ "$$(cat "$(VENV)/.place" 2>/dev/null)" = "$$(pwd -P)" ] || rm -f "$(VENV)/.locked" "$(INSTALLED)")
 
 .PHONY: help demo test check docs bench lock clean
 
@@ -66,7 +66,7 @@ $(VENV)/.locked: requirements.lock
 	@"$(PYTHON)" -m venv --clear "$(VENV)"
 	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --no-deps \
 		--require-hashes -r requirements.lock
-	@printf '%s\n' "$$PWD" > "$(VENV)/.place"
+	@printf '%s\n' "$$(pwd -P)" > "$(VENV)/.place"
 	@touch "$@"
 
 $(INSTALLED): $(VENV)/.locked pyproject.toml

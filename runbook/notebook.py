@@ -70,8 +70,15 @@ def execute(notebook: Path, output: Path, step: str, folder: Path, **parameters:
         execution = Execution(
             "the notebook ended without finish(): its kernel died or a cell left early"
         )
-    _keep(notebook, output, execution)
+    try:
+        _keep(notebook, output, execution)
+    except OSError as error:
+        return Execution(_unwritten(error))
     return execution
+
+
+def _unwritten(error: OSError) -> str:
+    return f"the executed notebook could not be written: {error.strerror}"
 
 
 def _papermill(
@@ -97,7 +104,7 @@ def _papermill(
     except CellTimeoutError as error:
         return Execution(_line(f"a cell took over {CELL_SECONDS} s: {error}"))
     except OSError as error:
-        return Execution(_line(f"the executed notebook could not be written: {error.strerror}"))
+        return Execution(_unwritten(error))
     except RuntimeError as error:  # jupyter_client: the kernel died or did not start in time
         return Execution(_line(f"its kernel did not answer: {error}"))
     return Execution()
@@ -110,7 +117,8 @@ def _line(text: str) -> str:
 def _keep(notebook: Path, output: Path, execution: Execution) -> None:
     """Leave a readable notebook at ``output``, without this machine's paths, marked if it failed.
 
-    A full disk leaves a cut-off file: then the source takes its place, under the mark.
+    A full disk leaves a cut-off file: then the source takes its place, under the mark. Raises
+    OSError when there is no room even for that.
     """
     try:
         content = nbformat.read(output, as_version=4)

@@ -170,7 +170,13 @@ def compose(
         verdicts=judgement.verdicts(settings, environment, results, found, failed),
         digests={},
     )
-    record.write_atomically(folder / junit.FILE_NAME, junit.render(run))
-    run = run.model_copy(update={"digests": record.digests(folder)})
-    record.write(folder, run)
+    try:
+        record.write_atomically(folder / junit.FILE_NAME, junit.render(run))
+        run = run.model_copy(update={"digests": record.digests(folder)})
+        record.write(folder, run)
+    except OSError as error:
+        raise IncompleteError(
+            f"{folder}: the run record could not be written: {error.strerror}",
+            "make room and run again; without its record this run counts for nothing",
+        ) from None
     return run

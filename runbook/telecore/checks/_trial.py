@@ -81,4 +81,7 @@ def judged(rows: Sequence[tuple[str, str, str, str]], title: str, what: str) -> 
 
 
 def _words(values: Sequence[Value]) -> str:
-    return ", ".join("none" if value is None else str(value) for value in values)
+    names = {None: "none", True: "yes", False: "no"}
+    return ", ".join(
+        names[value] if value is None or isinstance(value, bool) else str(value) for value in values
+    )

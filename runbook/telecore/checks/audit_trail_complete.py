@@ -33,7 +33,8 @@ FAULTS: LiteralString = """
            AND NOT EXISTS (
                SELECT FROM public.workflow_stage_actions a
                 WHERE a.workflow_stage_id = s.id
-                  AND a.action_type = CASE s.status WHEN 'APPROVED' THEN 'APPROVE' ELSE 'REJECT' END)
+                  AND (s.status, a.action_type)
+                      IN (('APPROVED', 'APPROVE'), ('REJECTED', 'REJECT')))
         UNION ALL
         SELECT 'workflow_instances', w.id, 'COMPLETED without its moment'
           FROM public.workflow_instances w
@@ -76,7 +77,7 @@ def run(context: Context) -> Outcome:
     facts = {"decided": decided, "rows": rows, "columns": len(loose)}
     if not found:
         return passed(f"{decided} decided stages have a complete trail", facts)
-    evidence = Evidence.of(("table", "fault", "count", "examples"), found, "Gaps in the audit trail")
+    evidence = Evidence.of(("table", "fault", "count", "examples"), found, "Gaps in the trail")
     failing = rows + len(loose)
     place, says, count, _ = found[0]
     return failed(

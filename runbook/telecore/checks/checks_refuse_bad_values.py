@@ -114,7 +114,7 @@ def run(context: Context) -> Outcome:
     message = f"{refused} of {len(rows)} bad values are refused"
     if not wrong:
         return passed(message, facts, Evidence.of(columns, rows, "Bad values"))
-    said = "; ".join(f"{name}: {bad} {answer}".replace(":  ", ": ") for _, name, bad, answer in wrong)
+    said = "; ".join(f"{name}: {f'{bad} {answer}'.strip()}" for _, name, bad, answer in wrong)
     evidence = Evidence.of(columns, wrong, "Bad values that were not refused")
     return failed(f"{message}; {said}", len(wrong), facts, evidence)
 

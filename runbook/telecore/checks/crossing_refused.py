@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from psycopg import sql
+
 from runbook.checks import Context, Outcome, failed, passed
 from runbook.findings import Evidence
 from runbook.telecore.checks._sample import Sample
@@ -17,55 +19,30 @@ TITLE = "a row that refers to another workspace is refused"
 CRITERION = ""
 WRITES = True
 
-# What a workflow, a cluster and an override name, each of another workspace in turn.
-CROSSINGS: tuple[tuple[str, str, LiteralString], ...] = (
-    (
-        "workflow_instances.config_version_id",
-        "config_versions",
-        "UPDATE public.workflow_instances SET config_version_id = %(theirs)s"
-        " WHERE id = %(workflow_instances)s",
-    ),
-    (
-        "workflow_instances.approval_policy_id",
-        "approval_policy_master",
-        "UPDATE public.workflow_instances SET approval_policy_id = %(theirs)s"
-        " WHERE id = %(workflow_instances)s",
-    ),
-    (
-        "workflow_instances.scope_id",
-        "atp_scope_master",
-        "UPDATE public.workflow_instances SET scope_id = %(theirs)s"
-        " WHERE id = %(workflow_instances)s",
-    ),
-    (
-        "workflow_instances.vendor_id",
-        "vendor_master",
-        "UPDATE public.workflow_instances SET vendor_id = %(theirs)s"
-        " WHERE id = %(workflow_instances)s",
-    ),
-    (
-        "approver_overrides.cluster_id",
-        "cluster_master",
-        "UPDATE public.approver_overrides SET cluster_id = %(theirs)s"
-        " WHERE id = %(approver_overrides)s",
-    ),
-    (
-        "approver_overrides.approval_role_id",
-        "approval_role_master",
-        "UPDATE public.approver_overrides SET approval_role_id = %(theirs)s"
-        " WHERE id = %(approver_overrides)s",
-    ),
+# What a workflow and an override name: table, column, and the table that it refers to.
+CROSSINGS = (
+    ("workflow_instances", "config_version_id", "config_versions"),
+    ("workflow_instances", "approval_policy_id", "approval_policy_master"),
+    ("workflow_instances", "scope_id", "atp_scope_master"),
+    ("workflow_instances", "vendor_id", "vendor_master"),
+    ("approver_overrides", "cluster_id", "cluster_master"),
+    ("approver_overrides", "approval_role_id", "approval_role_master"),
 )
+UPDATE: LiteralString = "UPDATE {table} SET {column} = %(theirs)s WHERE id = %(ours)s"
 
 
 def run(context: Context) -> Outcome:
     with context.trying() as owner:
         ours = Sample(owner).add("workflow_instances", "approver_overrides")
-        other = Sample(owner).add(*(table for _, table, _ in CROSSINGS))
+        other = Sample(owner).add(*(parent for _, _, parent in CROSSINGS))
         rows = []
-        for label, table, statement in CROSSINGS:
-            found = refusal(owner, statement, {**ours.values, "theirs": other[table]})
-            rows.append((label, f"refused ({found.sqlstate})" if found else "accepted"))
+        for table, column, parent in CROSSINGS:
+            statement = sql.SQL(UPDATE).format(
+                table=sql.Identifier("public", table), column=sql.Identifier(column)
+            )
+            found = refusal(owner, statement, {"theirs": other[parent], "ours": ours[table]})
+            answer = f"refused ({found.sqlstate})" if found else "accepted"
+            rows.append((f"{table}.{column}", answer))
     accepted = sum(answer == "accepted" for _, answer in rows)
     facts = {"refused": len(rows) - accepted, "accepted": accepted, "total": len(rows)}
     evidence = Evidence.of(("reference", "answer"), rows, "References to another workspace")

@@ -53,6 +53,6 @@ def run(context: Context) -> Outcome:
         rows = walk(owner, MOVES, PROBE, values)
     return judged(
         rows,
-        "Workflow, stage and submission keep their config version",
+        "After each step: do workflow, stage and submission keep their config version",
         "changes of the configuration leave a running workflow alone",
     )

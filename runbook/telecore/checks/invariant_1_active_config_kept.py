@@ -43,5 +43,7 @@ def run(context: Context) -> Outcome:
             1,
             {"refused": False},
         )
-    facts = {"refused": True, "sqlstate": found.sqlstate, "constraint": found.constraint}
-    return passed(f"the delete is refused by {found.constraint!r} ({found.sqlstate})", facts)
+    return passed(
+        f"the delete is refused by {found.constraint!r} ({found.sqlstate})",
+        {"refused": True, "sqlstate": found.sqlstate, "constraint": found.constraint},
+    )

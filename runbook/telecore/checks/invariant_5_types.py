@@ -41,6 +41,6 @@ def run(context: Context) -> Outcome:
     message = f"{len(rows) - len(wrong)} of {len(rows)} columns have the type of the rules"
     if not wrong:
         return passed(message, facts)
-    evidence = Evidence.of(("table", "column", "type", "expected"), wrong, "Columns of another type")
+    evidence = Evidence.of(("table", "column", "type", "expected"), wrong, "Other types")
     names_of = ", ".join(f"{table}.{column} is {found}" for table, column, found, _ in wrong)
     return failed(f"{message}, {names_of}", len(wrong), facts, evidence)

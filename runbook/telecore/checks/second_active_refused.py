@@ -25,7 +25,9 @@ ACTIVE: LiteralString = """
     VALUES (%(another)s, %(workspaces)s, 'check.xlsx', %(source_type)s, 2, %(status)s,
             %(users)s, now(), now(), now(), now())
 """
-ACTIVATE: LiteralString = "UPDATE public.config_versions SET status = 'ACTIVE' WHERE id = %(another)s"
+ACTIVATE: LiteralString = """
+    UPDATE public.config_versions SET status = 'ACTIVE' WHERE id = %(another)s
+"""
 
 
 def run(context: Context) -> Outcome:

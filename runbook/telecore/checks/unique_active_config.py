@@ -42,7 +42,8 @@ def run(context: Context) -> Outcome:
         ("index", "columns", "where", "valid"), rows, "Partial unique indexes of config_versions"
     )
     if right:
-        return passed(f"the index {right[0][0]!r} allows one ACTIVE config version", facts, evidence)
+        message = f"the index {right[0][0]!r} allows one ACTIVE config version"
+        return passed(message, facts, evidence)
     return failed(
         "no valid unique index on config_versions (workspace_id, source_type) where status is"
         f" 'ACTIVE', of {len(rows)} partial unique indexes",

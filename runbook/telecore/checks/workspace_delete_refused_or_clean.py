@@ -43,10 +43,16 @@ def run(context: Context) -> Outcome:
     orphans = [label for label, answer in rows if answer == "orphan row"]
     facts = {"stopped": len(rows) - len(orphans), "total": len(rows)}
     evidence = Evidence.of(("relationship", "answer"), rows, "What deleting a workspace leads to")
-    message = f"{len(orphans)} of {len(rows)} relationships leave orphan rows of a deleted workspace"
     if orphans:
-        return failed(message, len(orphans), facts, evidence)
-    return passed(message.replace("0 of", "none of"), facts, evidence)
+        return failed(
+            f"{len(orphans)} of {len(rows)} relationships leave orphan rows of a deleted workspace",
+            len(orphans),
+            facts,
+            evidence,
+        )
+    return passed(
+        f"{len(rows)} relationships leave no orphan row of a deleted workspace", facts, evidence
+    )
 
 
 def _delete(owner: Session, sample: Sample, item: Relationship) -> str:
