@@ -101,9 +101,13 @@ def of_run(run: RunRecord, fresh_for: timedelta) -> Iterator[Fact]:
     for step in run.steps:
         for name, value in step.facts.items():
             yield fact(name, value, pages[step.name])
-    of_check = {check: step.name for step in run.steps for check in step.checks}
+    proofs = {
+        check: f"{pages[step.name]}#cell-id={step.cells[check]}" if check in step.cells else home
+        for step in run.steps
+        for check in step.checks
+    }
     for name, value in judgement.facts_of((), run.checks).items():
-        yield fact(name, value, pages.get(of_check.get(name.split(".")[1], ""), home))
+        yield fact(name, value, proofs.get(name.split(".")[1], home))
     for verdict in run.verdicts:
         yield fact(f"verdict.{verdict.gate}", verdict.state.value)
         yield fact(f"accepted.{verdict.gate}", len(verdict.accepted))

@@ -63,7 +63,9 @@ def verdicts(
             unfinished_actions,
             _borrowed(settings, gate, schema),
         )
-        if unfinished and verdict.state in (State.GO, State.HOLD):
+        if unfinished and verdict.state is State.NO_GO:
+            verdict = replace(verdict, reasons=(*verdict.reasons, *unfinished))
+        elif unfinished:
             reasons = (*unfinished, *verdict.reasons)
             verdict = replace(verdict, state=State.UNKNOWN, reasons=reasons)
         verdicts.append(verdict)

@@ -8,6 +8,7 @@ file exists, which the last cell writes, and for no other reason.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import uuid
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from runbook.redaction import redact
 
 STARTUP_SECONDS = 60
 CELL_SECONDS = 3600
-ERROR_ANCHOR = "papermill-error-cell"
+_CHECK = re.compile(r"""\.check\(["'](\w+)["']\)""")
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,20 @@ def _papermill(
     except RuntimeError as error:  # jupyter_client: the kernel died or did not start in time
         return Execution(_line(f"its kernel did not answer: {error}"))
     return Execution()
+
+
+def cells_of_checks(output: Path) -> dict[str, str]:
+    """The id of the cell that ran each check, by the check's id."""
+    try:
+        content = nbformat.read(output, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError):
+        return {}  # nothing to link to; the step itself says why it failed
+    return {
+        found[1]: cell.id
+        for cell in content.cells
+        if cell.cell_type == "code"
+        for found in _CHECK.finditer(cell.source)
+    }
 
 
 def _line(text: str) -> str:

@@ -59,7 +59,10 @@ class StepResult(_Model):
 
 
 class Step(_Model):
-    """A step of a run, and the ids of its checks. ``failure`` says why it is not ``succeeded``."""
+    """A step of a run, and the ids of its checks. ``failure`` says why it is not ``succeeded``.
+
+    ``cells`` maps a check to the id of the notebook cell that ran it.
+    """
 
     name: str
     title: str
@@ -70,6 +73,7 @@ class Step(_Model):
     failure: str = ""
     failed_cell: int | None = None
     checks: tuple[str, ...] = ()
+    cells: dict[str, str] = {}
     facts: dict[str, Value] = {}
 
 

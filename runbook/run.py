@@ -125,6 +125,7 @@ def _step(
         failure=execution.failure,
         failed_cell=execution.cell,
         checks=tuple(check.check for check in result.checks) if result else (),
+        cells=notebook.cells_of_checks(folder / entry.notebook),
         facts=result.facts if result and not execution.failure else {},
     )
 

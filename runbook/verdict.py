@@ -182,39 +182,40 @@ def _criterion(
     own = [r for r in results if r.criterion == criterion.id and r.check not in gate.ignores]
     if not own:
         return CriterionResult(criterion, CriterionState.UNKNOWN, ("no check of it has run",))
-    reasons: list[str] = []
-    states = {_check(gate, result, open_actions, borrowed, reasons) for result in own}
-    for state in (CriterionState.FAILED, CriterionState.UNKNOWN, CriterionState.ACCEPTED):
-        if state in states:
-            return CriterionResult(criterion, state, tuple(reasons))
-    return CriterionResult(criterion, CriterionState.PASSED, tuple(reasons))
+    judged = [_check(gate, result, open_actions, borrowed) for result in own]
+    order = (CriterionState.FAILED, CriterionState.UNKNOWN, CriterionState.ACCEPTED)
+    state = next((s for s in order if any(j.state is s for j in judged)), CriterionState.PASSED)
+    reasons = tuple(j.reason for j in judged if j.state is state and j.reason)
+    return CriterionResult(criterion, state, reasons)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A check under a gate; ``reason`` is empty when it simply passed here."""
+
+    state: CriterionState
+    reason: str = ""
 
 
 def _check(
-    gate: Gate,
-    result: CheckResult,
-    open_actions: frozenset[str],
-    borrowed: Borrowed | None,
-    reasons: list[str],
-) -> CriterionState:
-    """The state of one check under the gate; says why in ``reasons`` unless it passed here."""
+    gate: Gate, result: CheckResult, open_actions: frozenset[str], borrowed: Borrowed | None
+) -> _Judged:
     if result.status is Status.NOT_LOOKED and borrowed is not None:
-        return _borrow(gate, result, open_actions, borrowed, reasons)
+        return _borrow(gate, result, open_actions, borrowed)
     if result.status is Status.PASSED:
-        return CriterionState.PASSED
+        return _Judged(CriterionState.PASSED)
     if result.status is not Status.FAILED:
-        reasons.append(f"{result.check}: {result.status}, {result.message}")
-        return CriterionState.UNKNOWN
+        reason = f"{result.check}: {result.status}, {result.message}"
+        return _Judged(CriterionState.UNKNOWN, reason)
     acceptance = next((a for a in gate.accepts if a.check == result.check), None)
     refusal = _not_accepted(acceptance, result, open_actions)
     if acceptance is not None and not refusal:
-        reasons.append(
+        return _Judged(
+            CriterionState.ACCEPTED,
             f"{result.check}: {result.message}; accepted while action {acceptance.action}"
-            f" is open: {acceptance.reason}"
+            f" is open: {acceptance.reason}",
         )
-        return CriterionState.ACCEPTED
-    reasons.append(f"{result.check}: {result.message}{refusal}")
-    return CriterionState.FAILED
+    return _Judged(CriterionState.FAILED, f"{result.check}: {result.message}{refusal}")
 
 
 def _not_accepted(
@@ -230,28 +231,22 @@ def _not_accepted(
 
 
 def _borrow(
-    gate: Gate,
-    result: CheckResult,
-    open_actions: frozenset[str],
-    borrowed: Borrowed,
-    reasons: list[str],
-) -> CriterionState:
+    gate: Gate, result: CheckResult, open_actions: frozenset[str], borrowed: Borrowed
+) -> _Judged:
+    here = f"{result.check}: {result.status}, {result.message}"
     if borrowed.refusal:
-        reasons.append(
-            f"{result.check}: {result.status}, {result.message}; evidence of"
-            f" {borrowed.environment} does not count: {borrowed.refusal}"
+        return _Judged(
+            CriterionState.UNKNOWN,
+            f"{here}; evidence of {borrowed.environment} does not count: {borrowed.refusal}",
         )
-        return CriterionState.UNKNOWN
     there = next((r for r in borrowed.results if r.check == result.check), None)
     if there is None or there.status is Status.NOT_LOOKED:
-        reasons.append(
-            f"{result.check}: {result.status}, {result.message}; nor was it looked at in"
-            f" {borrowed.environment}"
+        return _Judged(
+            CriterionState.UNKNOWN, f"{here}; nor was it looked at in {borrowed.environment}"
         )
-        return CriterionState.UNKNOWN
-    state = _check(gate, there, open_actions, None, reasons)
-    reasons.append(
-        f"{result.check}: not looked at here; {there.status} in {borrowed.environment},"
-        f" run {borrowed.run_id}, with the same schema"
+    judged = _check(gate, there, open_actions, None)
+    told = judged.reason or f"{there.check}: {there.status}"
+    return _Judged(
+        judged.state,
+        f"{told} (in {borrowed.environment}, run {borrowed.run_id}, with the same schema)",
     )
-    return state

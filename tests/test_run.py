@@ -67,11 +67,11 @@ def test_a_step_that_dies_leaves_no_success(small: Settings) -> None:
         "types_aligned"
     }
     assert all(verdict.state is State.UNKNOWN for verdict in found.verdicts)
-    assert found.verdicts[0].reasons[:2] == (
-        "step dead failed: the notebook ended without finish(): its kernel died or a cell left"
-        " early",
+    reasons = found.verdicts[0].reasons
+    assert reasons[0].startswith("step dead failed: ")  # nbclient may or may not notice the death
+    assert reasons[1] == (
         "step left failed: the notebook ended without finish(): its kernel died or a cell left"
-        " early",
+        " early"
     )
 
 

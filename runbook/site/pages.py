@@ -11,11 +11,13 @@ from runbook import facts as all_facts
 from runbook import junit, markup, record, report
 from runbook.environment import Environment
 from runbook.facts import Facts
-from runbook.findings import CensusRow
+from runbook.findings import CensusRow, Status
 from runbook.markup import Html
 from runbook.record import RunRecord
 from runbook.settings import Settings
+from runbook.verdict import CriterionState, State, Verdict
 
+MOST_REASONS = 4
 FOLDER = "results"
 
 
@@ -104,15 +106,42 @@ def _verdict_lines(settings: Settings, environment: Environment, run: RunRecord)
             f'<p class="rb-verdict" data-fresh-until="{until:%Y-%m-%dT%H:%M:%SZ}">'
             f"{markup.text(gates.get(verdict.gate, verdict.gate))}: {badge}</p>"
         )
-        reasons = [f"<li>{markup.text(reason)}</li>" for reason in verdict.reasons[:4]]
-        if len(verdict.reasons) > 4:
-            reasons.append(f"<li>and {len(verdict.reasons) - 4} more</li>")
+        reasons = _because(run, verdict)
+        if len(reasons) > MOST_REASONS:
+            more = f"<li>and {len(reasons) - MOST_REASONS} more</li>"
+            reasons = [*reasons[:MOST_REASONS], more]
         if reasons:
             lines.append(f"<ul>{''.join(reasons)}</ul>")
     source = "embedded demo database" if run.server and run.server.source == "embedded" else ""
     where = f", {source}" if source else ""
     lines.append(f'<p class="rb-age">run {markup.moment(run.finished)}{where}</p>')
     return lines
+
+
+def _because(run: RunRecord, verdict: Verdict) -> list[str]:
+    """A list item for each criterion that decides the verdict, in words for a first reader."""
+    deciding = {
+        State.GO: CriterionState.ACCEPTED,
+        State.UNKNOWN: CriterionState.UNKNOWN,
+    }.get(verdict.state, CriterionState.FAILED)
+    statuses = (
+        (Status.NOT_LOOKED, Status.COULD_NOT_LOOK)
+        if deciding is CriterionState.UNKNOWN
+        else (Status.FAILED,)
+    )
+    items = []
+    for result in verdict.criteria:
+        if result.state is not deciding:
+            continue
+        messages = [
+            check.message
+            for check in run.checks
+            if check.criterion == result.criterion.id and check.status in statuses
+        ]
+        word = f"{markup.state(result.state)} " if deciding is CriterionState.ACCEPTED else ""
+        title = f"{word}<strong>{markup.text(result.criterion.title)}</strong>"
+        items.append(f"<li>{title}: {markup.text('; '.join(messages))}</li>")
+    return items
 
 
 def ledger(settings: Settings, facts: Facts) -> str:

@@ -27,10 +27,15 @@ RESULTS = f"{pages.FOLDER}/index.md"
 _log = logging.getLogger("mkdocs.plugins.runbook")
 _STYLE = re.compile(r"<style\b.*?</style>", re.S)
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.S)
+_PLAIN = re.compile(r'<div class="clipboard-copy-txt".*?</div>', re.S)
 _COPY = re.compile(r'<div class="zeroclipboard-container">.*?</clipboard-copy>\s*</div>', re.S)
 
 
-class RunbookPlugin(BasePlugin[Config]):
+class Options(Config):
+    """The plugin has no options: everything is in runbook.toml."""
+
+
+class RunbookPlugin(BasePlugin[Options]):
     """Serves MkDocs from run records; opens no connection."""
 
     _settings: Settings
@@ -84,6 +89,6 @@ class RunbookPlugin(BasePlugin[Config]):
         """Take nbconvert's styles and scripts out of a notebook page; the site has its own."""
         if not page.file.src_uri.endswith(".ipynb"):
             return html
-        for pattern in (_STYLE, _SCRIPT, _COPY):
+        for pattern in (_STYLE, _SCRIPT, _COPY, _PLAIN):
             html = pattern.sub("", html)
         return html.replace("highlight-ipynb", "highlight")

@@ -13,7 +13,7 @@ from runbook.references import Reference, reference_exists, validate_references
 def site_is_known(connection: psycopg.Connection[Any], site_id: str) -> bool:
     """One reference: a yes or a no."""
     return reference_exists(connection, "sites", site_id)
-# --8<-- [end:one]
+    # --8<-- [end:one]
 
 
 # --8<-- [start:many]
@@ -33,4 +33,4 @@ def faults_of_order(
         ],
     )
     return [dict(error.to_json()) for error in result.errors]
-# --8<-- [end:many]
+    # --8<-- [end:many]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
@@ -15,7 +15,7 @@ from runbook.references import InvalidReferenceError, Reference, validate_refere
 # --8<-- [start:order]
 @dataclass(frozen=True)
 class NewWorkflow:
-    """What a caller asks for."""
+    """What a caller asks for; a vendor may be left out."""
 
     workspace_id: UUID
     config_version_id: str
@@ -26,47 +26,89 @@ class NewWorkflow:
     vendor_id: str | None = None
 
     def references(self) -> list[Reference]:
-        """Every reference that is set; a vendor may be left out."""
-        found = [
-            Reference("workspace_id", self.workspace_id, "public.workspaces"),
-            Reference("config_version_id", self.config_version_id, "public.config_versions"),
-            Reference("approval_policy_id", self.approval_policy_id, "public.approval_policy_master"),
-            Reference("scope_id", self.scope_id, "public.atp_scope_master"),
-            Reference("site_id", self.site_id, "public.sites"),
-        ]
+        """Every reference that is set."""
+        tables = {
+            "workspace_id": "public.workspaces",
+            "config_version_id": "public.config_versions",
+            "approval_policy_id": "public.approval_policy_master",
+            "scope_id": "public.atp_scope_master",
+            "site_id": "public.sites",
+        }
         if self.vendor_id is not None:
-            found.append(Reference("vendor_id", self.vendor_id, "public.vendor_master"))
-        return found
-# --8<-- [end:order]
+            tables["vendor_id"] = "public.vendor_master"
+        return [Reference(field, getattr(self, field), table) for field, table in tables.items()]
+        # --8<-- [end:order]
 
 
 # --8<-- [start:refused]
 class RefusedError(Exception):
-    """The order breaks a rule; ``errors`` says which, one for each field."""
+    """The order breaks a rule; ``errors`` has one entry for each field at fault."""
 
-    def __init__(self, errors: tuple[InvalidReferenceError, ...]) -> None:
+    def __init__(self, *errors: InvalidReferenceError) -> None:
         super().__init__("; ".join(str(error) for error in errors))
         self.errors = errors
-# --8<-- [end:refused]
+        # --8<-- [end:refused]
 
 
 # --8<-- [start:rules]
-# FOR SHARE and not FOR KEY SHARE: nobody may delete the version, and nobody may supersede it
-# either, until the workflow that starts with it is committed.
-STATUS = "SELECT status FROM public.config_versions WHERE id = %s FOR SHARE"
-
-OF_WORKSPACE = """
-    SELECT 'config_version_id', 'public.config_versions', id
-      FROM public.config_versions WHERE id = %(config_version_id)s AND workspace_id = %(workspace_id)s
-    UNION ALL
-    SELECT 'approval_policy_id', 'public.approval_policy_master', id
-      FROM public.approval_policy_master
-     WHERE id = %(approval_policy_id)s AND workspace_id = %(workspace_id)s
-    UNION ALL
-    SELECT 'scope_id', 'public.atp_scope_master', id
-      FROM public.atp_scope_master WHERE id = %(scope_id)s AND workspace_id = %(workspace_id)s
-    UNION ALL
-    SELECT 'vendor_id', 'public.vendor_master', id
-      FROM public.vendor_master WHERE id = %(vendor_id)s AND workspace_id = %(workspace_id)s
+# FOR SHARE, which is more than FOR KEY SHARE: until we commit nobody can supersede the version.
+RULES: LiteralString = """
+    SELECT config.status,
+           config.workspace_id = %(workspace_id)s,
+           policy.workspace_id = %(workspace_id)s,
+           scope.workspace_id = %(workspace_id)s,
+           vendor.workspace_id = %(workspace_id)s
+      FROM public.config_versions AS config
+      JOIN public.approval_policy_master AS policy ON policy.id = %(approval_policy_id)s
+      JOIN public.atp_scope_master AS scope ON scope.id = %(scope_id)s
+      LEFT JOIN public.vendor_master AS vendor ON vendor.id = %(vendor_id)s
+     WHERE config.id = %(config_version_id)s
+       FOR SHARE OF config
 """
-# --8<-- [end:rules]
+OWNED = ("config_version_id", "approval_policy_id", "scope_id", "vendor_id")
+
+
+def broken_rules(
+    connection: psycopg.Connection[Any], order: NewWorkflow
+) -> list[InvalidReferenceError]:
+    """What is wrong with rows that exist: another workspace, or a version that is not ACTIVE."""
+    tables = {reference.field: reference.table for reference in order.references()}
+    cursor = psycopg.Cursor(connection, row_factory=tuple_row)
+    ((status, *ours),) = cursor.execute(RULES, asdict(order)).fetchall()
+    errors = [
+        InvalidReferenceError(field, getattr(order, field), tables[field], "of another workspace")
+        for field, mine in zip(OWNED, ours, strict=True)
+        if field in tables and not mine
+    ]
+    if status != "ACTIVE":
+        field = "config_version_id"
+        reason = f"{status} and not ACTIVE"
+        errors.append(InvalidReferenceError(field, getattr(order, field), tables[field], reason))
+    return errors
+    # --8<-- [end:rules]
+
+
+# --8<-- [start:create]
+INSERT: LiteralString = """
+    INSERT INTO public.workflow_instances
+        (id, workspace_id, config_version_id, approval_policy_id, scope_id, site_id, vendor_id,
+         atp_category, status, started_at)
+    VALUES (%(id)s, %(workspace_id)s, %(config_version_id)s, %(approval_policy_id)s, %(scope_id)s,
+            %(site_id)s, %(vendor_id)s, %(atp_category)s, 'IN_PROGRESS', now())
+"""
+
+
+def create_workflow_instance(connection: psycopg.Connection[Any], order: NewWorkflow) -> str:
+    """Insert the workflow and return its id; raises RefusedError and writes nothing otherwise."""
+    with connection.transaction():
+        # first the lock, then the rules, then the row: all in one transaction
+        missing = validate_references(connection, order.references(), lock=True).errors
+        if missing:
+            raise RefusedError(*missing)
+        broken = broken_rules(connection, order)
+        if broken:
+            raise RefusedError(*broken)
+        workflow = f"wfi_{uuid4().hex}"
+        connection.execute(INSERT, {"id": workflow, **asdict(order)})
+    return workflow
+    # --8<-- [end:create]
