@@ -91,7 +91,8 @@ CHECKS: LiteralString = (
     + " ORDER BY k.conrelid, k.conname"
 )
 
-# A partition's clone of a key has a parent constraint; counting it would count the key twice.
+# A partition's clone of a key has a parent constraint; counting it would count the key twice, but
+# its triggers are the key's.
 # conenforced and conperiod exist from 18 on: reading the row as JSON works on older servers.
 FOREIGN_KEYS: LiteralString = (
     """
@@ -100,8 +101,12 @@ FOREIGN_KEYS: LiteralString = (
            k.convalidated,
            coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true),
            coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false),
-           (SELECT count(*) FROM pg_trigger t
-             WHERE t.tgconstraint = k.oid AND t.tgenabled NOT IN ('O', 'A')),
+           (WITH RECURSIVE clones AS (
+                SELECT k.oid
+                 UNION ALL
+                SELECT s.oid FROM pg_constraint s JOIN clones ON s.conparentid = clones.oid)
+            SELECT count(*) FROM pg_trigger t JOIN clones ON t.tgconstraint = clones.oid
+             WHERE t.tgenabled NOT IN ('O', 'A')),
            (SELECT array_agg(a.attname::text ORDER BY u.place)
               FROM unnest(k.conkey) WITH ORDINALITY u(attnum, place)
               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),

@@ -57,10 +57,7 @@ def take(
 
 def undeclared(relationships: Relationships, schema: Schema) -> tuple[ForeignKey, ...]:
     """Keys that the database has and no relationship mentions."""
-    known = {
-        (item.child, item.parent, frozenset(zip(item.columns, item.references, strict=True)))
-        for item in relationships
-    }
+    known = {item.shape for item in relationships}
     return tuple(key for key in schema.foreign_keys if key.shape not in known)
 
 
@@ -68,8 +65,7 @@ def _row(
     relationships: Relationships, item: Relationship, schema: Schema, comparison: Comparisons
 ) -> CensusRow:
     exemption = relationships.exception_for(item)
-    shape = (item.child, item.parent, frozenset(zip(item.columns, item.references, strict=True)))
-    same = [key for key in schema.foreign_keys if key.shape == shape]
+    same = [key for key in schema.foreign_keys if key.shape == item.shape]
     remarks = _remarks(item, schema)
     if len(same) > 1:
         names = ", ".join(repr(key.name) for key in same)
@@ -80,8 +76,14 @@ def _row(
     if same:
         rows = [CensusRow(item, *_state(item, key), remarks) for key in same]
         return min(rows, key=lambda row: list(KeyState).index(row.state))
+    wanted = {declared.shape for declared in relationships}
     other = next(
-        (k for k in schema.keys_of(item.child) if set(k.columns) == set(item.columns)), None
+        (
+            key
+            for key in schema.keys_of(item.child)
+            if set(key.columns) == set(item.columns) and key.shape not in wanted
+        ),
+        None,
     )
     if other is not None:
         references = ", ".join(other.references)
@@ -141,7 +143,7 @@ def _no_index(item: Relationship, parent: Table) -> str:
         if not index.immediate
         else "not valid"
         if not index.valid
-        else "over expressions"
+        else "one without overlaps"
     )
     return f"the unique index {index.name!r} on {parent.name}({wanted}) is {why}"
 

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from runbook.errors import FileError, UsageError
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_PLACE = re.compile(r"\(at line (\d+), column \d+\)")
-_HEADER = re.compile(r"\s*\[+\s*([^\]]+?)\s*\]+")
+_PLACE = re.compile(r"\(at line (\d+), column \d+\)|\(at end of document\)")
+_PART = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_PATH = rf"{_PART}(?:\s*\.\s*{_PART})*"
+_HEADER = re.compile(rf"\s*(\[\[?)\s*({_PATH})\s*\]\]?\s*(?:#.*)?")
+_KEY = re.compile(rf"\s*({_PATH})\s*=")
+
+Keys = tuple[int | str, ...]
+
+
+class KeyedError(ValueError):
+    """What a model's validator raises when the fault is at ``keys`` below the model."""
+
+    def __init__(self, keys: Keys, message: str) -> None:
+        super().__init__(message)
+        self.keys = keys
 
 
 def read_text(path: Path, hint: str) -> str:
@@ -23,8 +38,10 @@ def read_text(path: Path, hint: str) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file", hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}", hint) from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}", hint) from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text: {error.reason}", hint) from None
 
 
 def parse(text: str, path: Path, model: type[Model]) -> Model:
@@ -33,7 +50,7 @@ def parse(text: str, path: Path, model: type[Model]) -> Model:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
-        line = int(place[1]) if place else text.count("\n") + 1
+        line = int(place[1]) if place and place[1] else text.rstrip("\n").count("\n") + 1
         reason = _PLACE.sub("", str(error)).strip()
         reason = reason[:1].lower() + reason[1:]
         raise FileError(path, line, f"not valid TOML: {reason}", "mend the line") from None
@@ -41,12 +58,29 @@ def parse(text: str, path: Path, model: type[Model]) -> Model:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        keys = tuple(first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        message = message[:1].lower() + message[1:]
-        raise FileError(
-            path, line_of(text, keys), f"{dotted(keys)}: {message}", _hint(first["type"])
-        ) from None
+        cause = first.get("ctx", {}).get("error")
+        keys = _in_file(values, first["loc"], first["type"])
+        keys += cause.keys if isinstance(cause, KeyedError) else ()
+        message = f"{dotted(keys)}: {_message(first)}" if keys else _message(first)
+        raise FileError(path, line_of(text, keys), message, _hint(first["type"])) from None
+
+
+def _in_file(values: object, keys: Keys, kind: str) -> Keys:
+    """``keys`` without what pydantic appends where a value may be of several types."""
+    for number, key in enumerate(keys):
+        try:
+            values = values[key]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            return keys if kind == "missing" else keys[:number]
+    return keys
+
+
+def _message(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if error["type"] in ("missing", "extra_forbidden", "value_error"):
+        return message
+    return f"{message}, got {error['input']!r}"
 
 
 def _hint(kind: str) -> str:
@@ -57,7 +91,7 @@ def _hint(kind: str) -> str:
     return "correct the value"
 
 
-def dotted(keys: tuple[int | str, ...]) -> str:
+def dotted(keys: Keys) -> str:
     """``('relationship', 3, 'child')`` as ``relationship[3].child``."""
     text = ""
     for key in keys:
@@ -65,34 +99,40 @@ def dotted(keys: tuple[int | str, ...]) -> str:
     return text
 
 
-def line_of(text: str, keys: tuple[int | str, ...]) -> int | None:
+def line_of(text: str, keys: Keys) -> int | None:
     """The line (from 1) where ``keys`` stand in the TOML ``text``, or the nearest above it.
 
-    None when not even the first table of ``keys`` is there.
+    None when not even the first of ``keys`` is there.
     """
-    lines = text.splitlines()
-    best, start = None, 0
-    names = [key for key in keys if isinstance(key, str)]
-    counts = [key for key in keys if isinstance(key, int)]
-    for depth in range(len(names), 0, -1):
-        header = ".".join(names[:depth])
-        places = [n for n, line in enumerate(lines) if _header_of(line) == header]
-        if places:
-            start = places[counts[0] if counts and counts[0] < len(places) else 0]
-            best = start + 1
-            names = names[depth:]
-            break
-    if not names:
-        return best
-    wanted = re.compile(rf"\s*[\"']?{re.escape(names[0])}[\"']?\s*(=|\.)")
-    for number in range(start, len(lines)):
-        if best is not None and number > start and _header_of(lines[number]) is not None:
-            break
-        if wanted.match(lines[number]):
-            return number + 1
+    best, depth = None, 0
+    for number, path in _paths(text):
+        if len(path) > depth and path == keys[: len(path)]:
+            best, depth = number, len(path)
     return best
 
 
-def _header_of(line: str) -> str | None:
-    found = _HEADER.match(line)
-    return found[1].replace('"', "").replace(" ", "") if found else None
+def _paths(text: str) -> Iterator[tuple[int, Keys]]:
+    """Each line that opens a table or sets a key, with the full path of what it names."""
+    table: Keys = ()
+    counts: dict[Keys, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if header := _HEADER.fullmatch(line):
+            *above, last = _parts(header[2])
+            table = ()
+            for part in above:
+                table += (part,)
+                table += (counts[table],) if table in counts else ()
+            table += (last,)
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table += (counts[table],)
+            yield number, table
+        elif key := _KEY.match(line):
+            path = table
+            for part in _parts(key[1]):
+                path += (part,)
+                yield number, path
+
+
+def _parts(path: str) -> list[str]:
+    return [part.strip("\"'") for part in re.findall(_PART, path)]

@@ -49,16 +49,20 @@ class Facts:
     runs: Mapping[str, RunRecord]
 
     def __getitem__(self, name: str) -> Fact:
-        """The fact; raises :class:`IncompleteError` that says why it is not known."""
+        """The fact; raises :class:`IncompleteError` when there is none of that name.
+
+        What a run could not measure is a fact without a value (None), shown as unknown.
+        """
         fact = self.by_name.get(name)
-        if fact is not None and fact.value is not None:
-            return fact
         if fact is not None:
-            raise IncompleteError(
-                f"fact {name!r} was not measured by {fact.source}", "run the runbook again"
-            )
+            return fact
         head = name.partition(".")[0]
-        if head not in self.runs and not any(known.startswith(f"{head}.") for known in self.by_name):
+        run = self.runs.get(head)
+        lost = [step.title for step in run.steps if step.status != "succeeded"] if run else []
+        if run and lost:
+            source = f"{head}, run {run.run_id}: not measured, {', '.join(lost)} did not succeed"
+            return Fact(name, None, source, run.finished, proof=f"results/{head}/index.md")
+        if not any(known.startswith(f"{head}.") for known in self.by_name):
             raise IncompleteError(
                 f"fact {name!r} is unknown: no run of {head!r}", f"run it: runbook run {head}"
             )

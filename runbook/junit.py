@@ -16,7 +16,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 def render(run: RunRecord) -> str:
     """A suite for the checks and a suite for the steps; what is not known is an error or skipped."""
-    root = ElementTree.Element("testsuites", name=f"{run.environment} {run.run_id}")
+    root = ElementTree.Element("testsuites", name=_text(f"{run.environment} {run.run_id}"))
     checks = ElementTree.SubElement(root, "testsuite", name="checks")
     for result in run.checks:
         case = _case(checks, result.criterion or "other", result.check, result.seconds)
@@ -47,7 +47,7 @@ def render(run: RunRecord) -> str:
 
 def _case(suite: ElementTree.Element, group: str, name: str, seconds: float) -> ElementTree.Element:
     return ElementTree.SubElement(
-        suite, "testcase", classname=group, name=name, time=f"{seconds:.3f}"
+        suite, "testcase", classname=_text(group), name=_text(name), time=f"{seconds:.3f}"
     )
 
 

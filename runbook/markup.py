@@ -6,7 +6,6 @@ right-to-left overrides in a value show as themselves and do nothing.
 
 from __future__ import annotations
 
-import html
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -16,8 +15,10 @@ from runbook.findings import Value
 
 LONGEST = 400  # characters of one value; a longer one is cut, with its length
 
-# what templates and Markdown would act on; as entities the browser shows the same
-_ACTIVE = {ord(character): f"&#{ord(character)};" for character in "{}%`*_[]\\|~$#!^"}
+# what HTML, templates and Markdown would act on; as entities the browser shows the same. In one
+# pass, or the # of an entity would become one itself.
+_INERT = {ord(character): f"&#{ord(character)};" for character in "'{}%`*_[]\\|~$#!^"}
+_INERT |= {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"}
 _STATE_CLASS = re.compile(r"[^a-z]+")
 
 
@@ -38,7 +39,7 @@ def text(value: Value | datetime | timedelta) -> str:
     shown = "".join(_visible(character) for character in value[:LONGEST])
     if len(value) > LONGEST:
         shown += f"… ({len(value):,} characters)"
-    return html.escape(shown).translate(_ACTIVE)
+    return shown.translate(_INERT)
 
 
 def _visible(character: str) -> str:
@@ -75,7 +76,9 @@ def state(value: str) -> str:
 
 def code(value: str) -> str:
     """A block of code, unformatted."""
-    return f'<pre class="rb-code"><code>{html.escape(value).translate(_ACTIVE)}</code></pre>'
+    lines = ("".join(_visible(character) for character in line) for line in value.split("\n"))
+    shown = "\n".join(lines).translate(_INERT)
+    return f'<pre class="rb-code"><code>{shown}</code></pre>'
 
 
 class Html(str):
@@ -88,9 +91,7 @@ def cell(value: Value | datetime | Html) -> str:
     return str(value) if isinstance(value, Html) else text(value)
 
 
-def table(
-    columns: Sequence[str], rows: Sequence[Sequence[Value | Html]], caption: str = ""
-) -> str:
+def table(columns: Sequence[str], rows: Sequence[Sequence[Value | Html]], caption: str = "") -> str:
     """A table that scrolls on a narrow screen; numbers are aligned to the right."""
     head = "".join(f'<th scope="col">{text(column)}</th>' for column in columns)
     body = "\n".join(

@@ -7,6 +7,7 @@ only for a moment, ``VALIDATE`` scans under a lock that lets them pass.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from psycopg import sql
 
 from runbook.findings import CensusRow, KeyState
 from runbook.relationships import Relationship
+from runbook.schema import TableName
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer name, and then two can become one
 
@@ -28,20 +30,24 @@ class KeyStatements:
     validate: str
 
 
-def constraint_name(relationship: Relationship) -> str:
-    """``fk_{table}_{columns}``; where that is over 63 bytes, cut and ended by a digest of it."""
+def constraint_name(relationship: Relationship, alone: bool = True) -> str:
+    """``fk_{table}_{columns}``; where that is over 63 bytes, cut and ended by a digest.
+
+    So is the name that another relationship of the table would have too: not ``alone``.
+    """
     name = relationship.constraint_name
-    if len(name.encode()) <= LONGEST_NAME:
+    if alone and len(name.encode()) <= LONGEST_NAME:
         return name
-    digest = hashlib.sha256(relationship.id.encode()).hexdigest()[:10]
+    whole = (relationship.child, relationship.columns, relationship.parent, relationship.references)
+    digest = hashlib.sha256(repr(whole).encode()).hexdigest()[:10]
     kept = name.encode()[: LONGEST_NAME - 11].decode(errors="ignore")
     return f"{kept}_{digest}"
 
 
-def statements(relationship: Relationship) -> KeyStatements:
+def statements(relationship: Relationship, alone: bool = True) -> KeyStatements:
     """The statements for one relationship, every identifier quoted where it must be."""
     child = _table(relationship.child.schema, relationship.child.table)
-    name = constraint_name(relationship)
+    name = constraint_name(relationship, alone)
     add = (
         f"ALTER TABLE {child}\n"
         f"  ADD CONSTRAINT {quote(name)}\n"
@@ -58,7 +64,12 @@ def missing(census: Sequence[CensusRow]) -> tuple[KeyStatements, ...]:
     """The statements for all missing keys, the most urgent first."""
     rows = [row for row in census if row.state is KeyState.MISSING]
     rows.sort(key=lambda row: (row.relationship.priority.rank, row.relationship.id))
-    return tuple(statements(row.relationship) for row in rows)
+    names = Counter(_named(row.relationship) for row in census)
+    return tuple(statements(row.relationship, names[_named(row.relationship)] == 1) for row in rows)
+
+
+def _named(relationship: Relationship) -> tuple[TableName, str]:
+    return relationship.child, relationship.constraint_name
 
 
 def quote(name: str) -> str:

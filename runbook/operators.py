@@ -66,6 +66,7 @@ WITH wanted AS (
     SELECT DISTINCT ON (t.relationship) t.relationship, i.indexrelid, i.indkey, i.indclass
       FROM target t
       JOIN pg_index i ON i.indrelid = t.parent AND i.indisunique AND i.indimmediate
+           AND NOT i.indisexclusion
            AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
            AND i.indnkeyatts = cardinality(t.columns)
            AND (SELECT array_agg(k.attnum ORDER BY k.attnum)
@@ -113,9 +114,9 @@ WITH wanted AS (
 )
 SELECT m.relationship, m.index::text, format_type(m.ctype, NULL), format_type(m.ptype, NULL),
        n.nspname::text, o.oprname::text,
-       CASE WHEN l.typtype <> 'p' AND o.oprleft <> m.ptype THEN format_type(o.oprleft, NULL)
+       CASE WHEN l.typtype <> 'p' AND o.oprleft <> m.ptype THEN format_type(o.oprleft, -1)
             ELSE '' END,
-       CASE WHEN r.typtype <> 'p' AND o.oprright <> m.ctype THEN format_type(o.oprright, NULL)
+       CASE WHEN r.typtype <> 'p' AND o.oprright <> m.ctype THEN format_type(o.oprright, -1)
             ELSE '' END,
        CASE WHEN m.pcoll <> 0 AND m.pcoll <> m.ccoll THEN cn.nspname::text END,
        co.collname::text

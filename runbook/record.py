@@ -153,13 +153,16 @@ def _load(path: Path, model: type[Model]) -> Model:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise IncompleteError(f"{path}: cannot be read: {error.strerror}", hint) from error
+    except UnicodeDecodeError as error:
+        raise IncompleteError(f"{path}: not a run record: {error.reason}", hint) from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(key) for key in first["loc"])
         where = f" at {place}" if place else ""
-        raise IncompleteError(f"{path}: not a run record{where}: {first['msg']}", hint) from None
+        reason = first["msg"][:1].lower() + first["msg"][1:]
+        raise IncompleteError(f"{path}: not a run record{where}: {reason}", hint) from None
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import re
 
+_KEYWORDS = r"(?:pg)?(?:ssl)?(?:password|passwd|pwd)"
 _SECRETS = (
-    re.compile(r"(?P<key>\b(?:password|passwd|sslpassword|pwd)\s*=\s*)(?:'(?:[^'\\]|\\.)*'|\S+)", re.I),
+    re.compile(rf"(?P<key>\b{_KEYWORDS}\s*=\s*)(?:'(?:[^'\\]|\\.)*'|\S+)", re.I),
     re.compile(r"(?P<key>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s]*(?=@)", re.I),
 )
-_TOKEN = re.compile(r'(invalid percent-encoded token: ")[^"]*(")')
-_KEY_DETAIL = re.compile(r"(Key \([^)]*\)=\().*?(\))(?= |$)", re.S)
+# libpq quotes the part of a connection string that it stumbles over. Both this and a row's values
+# end at the last of their delimiters: the secret may hold one too.
+_TOKENS = (
+    re.compile(r'(invalid percent-encoded token: ").*(")', re.S),
+    re.compile(r'(unexpected spaces found in ").*(", use percent-encoded spaces)', re.S),
+    re.compile(r'(missing "=" after ").*(" in connection info string)', re.S),
+    re.compile(r'(invalid connection option ").*(")', re.S),
+    re.compile(r"(Key \(.*?\)=\().*(\))", re.S),
+    re.compile(r"([Ff]ailing row contains \().*(\))", re.S),
+)
 
 
 def redact(text: str, known: tuple[str, ...] = ()) -> str:
     """``text`` without passwords, and without the values that ``known`` names.
 
-    libpq and PostgreSQL echo both: a malformed URI prints the password, and a violated key
-    prints the row's values in ``DETAIL``.
+    libpq and PostgreSQL echo both: a malformed URI prints the password, and a violated key or
+    check prints the row's values in ``DETAIL``.
     """
     for pattern in _SECRETS:
         text = pattern.sub(lambda found: f"{found['key']}•••", text)
-    text = _TOKEN.sub(r"\1•••\2", text)
-    text = _KEY_DETAIL.sub(r"\1•••\2", text)
+    for pattern in _TOKENS:
+        text = pattern.sub(r"\1•••\2", text)
     for secret in known:
         if secret:
             text = text.replace(secret, "•••")

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from runbook import declarations
 from runbook.errors import FileError
-from runbook.schema import Action, TableName
+from runbook.schema import Action, Shape, TableName
 
 
 class Priority(StrEnum):
@@ -64,6 +64,11 @@ class Relationship:
     def id(self) -> str:
         """Unique in a file: ``public.orders(customer_id) -> public.customers(id)``."""
         return f"{self.source} -> {self.parent}({', '.join(self.references)})"
+
+    @property
+    def shape(self) -> Shape:
+        """As of a foreign key: the same whatever the order of the columns."""
+        return self.child, self.parent, frozenset(zip(self.columns, self.references, strict=True))
 
     @property
     def source(self) -> str:
@@ -193,20 +198,20 @@ def parse(text: str, path: Path) -> Relationships:
     """The relationships in ``text``; raises :class:`FileError` with the line of the fault."""
     file = declarations.parse(text, path, _File)
     items = tuple(entry.relationship() for entry in file.relationship)
-    seen: dict[str, int] = {}
+    seen: dict[Shape, int] = {}
     for number, item in enumerate(items):
-        if item.id in seen:
+        if item.shape in seen:
             line = declarations.line_of(text, ("relationship", number))
-            first = declarations.line_of(text, ("relationship", seen[item.id]))
+            first = declarations.line_of(text, ("relationship", seen[item.shape]))
             raise FileError(
                 path,
                 line,
                 f"relationship[{number}]: {item.id!r} is already declared at line {first}",
                 "remove one of the two",
             )
-        seen[item.id] = number
+        seen[item.shape] = number
     found = Relationships(items, tuple(Exemption(**e.model_dump()) for e in file.exception))
-    known = set(seen) | {item.source for item in items}
+    known = {name for item in items for name in (item.id, item.source)}
     for number, exemption in enumerate(found.exceptions):
         if exemption.relationship not in known:
             raise FileError(

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 
-
 _NAME_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 _NAME = re.compile(rf"(?:{_NAME_PART.pattern})(?:\.(?:{_NAME_PART.pattern}))?")
 
@@ -71,6 +70,10 @@ class TableName:
         if not _NAME.fullmatch(text):
             raise ValueError(f"not a table name: {text!r}, expected schema.table")
         return cls(parts[0], parts[1]) if len(parts) == 2 else cls("public", parts[0])
+
+
+Shape = tuple[TableName, TableName, frozenset[tuple[str, str]]]
+"""Child, parent and the pairs of their columns."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class ForeignKey:
     disabled_triggers: int
 
     @property
-    def shape(self) -> tuple[TableName, TableName, frozenset[tuple[str, str]]]:
+    def shape(self) -> Shape:
         """What makes two keys the same whatever their names and the order of their columns."""
         return self.child, self.parent, frozenset(zip(self.columns, self.references, strict=True))
 
@@ -229,8 +232,12 @@ def _tables(tables: Iterable[Table]) -> list[object]:
         {
             "table": str(table.name),
             "kind": table.kind,
-            "columns": [[c.name, c.type, c.not_null, c.generated] for c in table.columns],
-            "indexes": sorted(index.definition or index.name for index in table.indexes),
+            "columns": [
+                [c.name, c.type, c.not_null, c.collation, c.generated] for c in table.columns
+            ],
+            "indexes": sorted(
+                [i.definition or i.name, i.valid, i.immediate] for i in table.indexes
+            ),
             "checks": sorted(f"{check.name} {check.definition}" for check in table.checks),
         }
         for table in sorted(tables, key=lambda table: table.name)
@@ -247,6 +254,8 @@ def _keys(keys: Iterable[ForeignKey]) -> list[object]:
             key.on_delete.value,
             key.on_update.value,
             key.match.value,
+            key.deferrable,
+            key.temporal,
             key.validated,
             key.enforced,
             key.disabled_triggers > 0,

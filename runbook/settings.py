@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from runbook import declarations, relationships
+from runbook.declarations import KeyedError
 from runbook.environment import Environment
 from runbook.errors import UsageError
+from runbook.relationships import Relationship, Relationships
 from runbook.verdict import Acceptance, Borrowing, Criterion, Gate, Tier
 
 FILE_NAME = "runbook.toml"
@@ -121,20 +124,23 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _references(self) -> Settings:
-        gates = {entry.name for entry in self.gate}
-        actions = {entry.id for entry in self.action}
-        criteria = {entry.id for entry in self.criterion}
-        for environment in self.environments.values():
-            for name in environment.all_gates:
-                _known("gate", name, gates, f"environments.{environment.name}")
-        for entry in self.gate:
-            for acceptance in entry.accept:
-                _known("action", acceptance.action, actions, f"gate {entry.name!r}")
-            for borrowed in entry.evidence:
-                _known("criterion", borrowed.criterion, criteria, f"gate {entry.name!r}")
-                _known(
-                    "environment", borrowed.environment, set(self.environments), f"{entry.name!r}"
-                )
+        gates = _unique("gate", "name", [entry.name for entry in self.gate])
+        actions = _unique("action", "id", [entry.id for entry in self.action])
+        criteria = _unique("criterion", "id", [entry.id for entry in self.criterion])
+        _unique("step", "name", [entry.name for entry in self.step])
+        for name, environment in self.environments.items():
+            _known("gate", environment.gate, gates, "environments", name, "gate")
+            for gate in environment.gates:
+                _known("gate", gate, gates, "environments", name, "gates")
+        for number, entry in enumerate(self.gate):
+            for place, acceptance in enumerate(entry.accept):
+                at = ("gate", number, "accept", place)
+                _known("action", acceptance.action, actions, *at, "action")
+            for place, borrowed in enumerate(entry.evidence):
+                at = ("gate", number, "evidence", place)
+                _known("criterion", borrowed.criterion, criteria, *at, "criterion")
+                known = list(self.environments)
+                _known("environment", borrowed.environment, known, *at, "environment")
         return self
 
     @property
@@ -161,10 +167,10 @@ class Settings(_Section):
     def runs(self) -> Path:
         return self.path(self.project.runs)
 
-    def relationships(self) -> relationships.Relationships:
+    def relationships(self) -> Relationships:
         return relationships.read(self.path(self.project.relationships))
 
-    def is_core(self, relationship: relationships.Relationship) -> bool:
+    def is_core(self, relationship: Relationship) -> bool:
         """Whether the checks and gates count it."""
         return not self.project.core or relationship.group == self.project.core
 
@@ -179,10 +185,18 @@ class Settings(_Section):
         return value
 
 
-def _known(kind: str, name: str, known: set[str], where: str) -> None:
+def _unique(kind: str, key: str, names: Sequence[str]) -> Sequence[str]:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            first = names.index(name)
+            raise KeyedError((kind, number, key), f"{name!r} is already that of {kind}[{first}]")
+    return names
+
+
+def _known(kind: str, name: str, known: Sequence[str], *keys: int | str) -> None:
     if name not in known:
-        choices = ", ".join(sorted(known)) or "none is declared"
-        raise ValueError(f"{where} names {kind} {name!r}, expected one of: {choices}")
+        choices = ", ".join(known) or "none is declared"
+        raise KeyedError(keys, f"no {kind} {name!r}, expected one of: {choices}")
 
 
 def find(start: Path | None = None) -> Path:

@@ -15,7 +15,7 @@ from runbook.errors import IncompleteError
 from runbook.findings import CheckResult, Evidence, Status
 from runbook.settings import Settings
 
-_QUOTED = re.compile(r"""\b(?:fact|tick)\(\s*["']([^"']+)["']""")
+_QUOTED = re.compile(r"""\b(?:fact|tick|state)\(\s*["']([^"']+)["']""")
 
 
 def named_in(nav: Any) -> Iterator[str]:

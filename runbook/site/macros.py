@@ -59,7 +59,8 @@ class Macros:
 
     def state(self, name: str) -> str:
         """A fact that is a state, as a badge."""
-        return self._shown(self._facts[name], markup.state(str(self._facts[name].value)))
+        value = self._facts[name].value
+        return self._shown(self._facts[name], markup.state("unknown" if value is None else str(value)))
 
     def _shown(self, fact: Fact, content: str) -> str:
         title = fact.source
@@ -166,20 +167,26 @@ class Macros:
             for gate in self._settings.gate
             for entry in gate.accept
         ]
+        rows += [
+            (gate.name, check, "any", "", "this gate does not have that condition")
+            for gate in self._settings.gate
+            for check in gate.ignore
+        ]
         return markup.table(
             ("gate", "check", "failures", "while action is open", "why"), rows, "Accepted failures"
         )
 
     def impact_chart(self, environment: str) -> str:
-        """The measured insert times beside the limits."""
-        names = (("without keys", "without_ms", "plain"), ("with keys", "with_ms", "plain"),
-                 ("cost of the keys", "cost_ms", "good"))
-        values = []
-        for label, name, kind in names:
-            value = self._facts[f"{environment}.impact.insert.{name}"].value
-            values.append(charts.Bar(label, float(value or 0), kind))
-        values.append(charts.Bar("accepted up to", self._settings.limit("key_cost_accepted_ms"), "limit"))
-        return charts.bars(f"One-row insert in {environment}", "ms", values)
+        """The measured insert times, with and without keys."""
+        names = {"without keys": "without_ms", "with keys": "with_ms", "cost of the keys": "cost_ms"}
+        facts = {
+            label: self._facts[f"{environment}.impact.insert.{name}"].value
+            for label, name in names.items()
+        }
+        if any(not isinstance(value, int | float) for value in facts.values()):
+            return f"<p>{markup.state('unknown')} not measured in {markup.text(environment)}</p>"
+        values = [charts.Bar(label, float(value or 0)) for label, value in facts.items()]
+        return charts.bars(f"Median one-row insert in {environment}", "ms", values)
 
     def reference(self, name: str) -> str:
         """A generated reference: ``cli``, ``settings``, ``relationships``, ``tables``."""

@@ -1,0 +1,183 @@
+"""The built site: strict, reproducible, inert, and a function of the run records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import psycopg
+import pytest
+from bs4 import BeautifulSoup
+
+from runbook import record
+from runbook.embedded import EmbeddedServer
+from runbook.settings import read as read_settings
+from runbook.site.documents import required
+from tests.demonstration import Demonstration
+
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
+
+
+def digests(site: Path) -> dict[str, str]:
+    return {
+        path.relative_to(site).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in site.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def changed(demonstration: Demonstration, tmp_path: Path) -> Demonstration:
+    """A copy of the demo's project, for a test that changes pages or records."""
+    folder = tmp_path / "project"
+    shutil.copytree(demonstration.folder, folder)
+    return Demonstration(folder, demonstration.cache, demonstration.finished)
+
+
+def test_every_document_is_built(demonstration: Demonstration) -> None:
+    settings = read_settings(demonstration.folder)
+    for name in required(settings):
+        page = name.removesuffix(".md").removesuffix("index")
+        assert (demonstration.site / page / "index.html").is_file(), name
+    for environment in settings.environments:
+        for step in settings.step:
+            page = demonstration.site / "results" / environment / step.name / "index.html"
+            assert step.title in page.read_text(encoding="utf-8")
+
+
+def test_the_same_records_give_the_same_bytes(changed: Demonstration) -> None:
+    before = digests(changed.site)
+    shutil.rmtree(changed.folder / ".cache", ignore_errors=True)
+    shutil.rmtree(changed.folder / "docs" / "results")
+    assert changed.runbook("site", "build").returncode == 0
+    assert digests(changed.site) == before
+
+
+def test_the_build_opens_no_connection(changed: Demonstration) -> None:
+    gone = Demonstration(changed.folder, changed.folder / "no cache", changed.finished)
+    assert gone.runbook("site", "build").returncode == 0
+    assert not gone.cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{{ fact("staging.foreign_keys.enforcd") }}', "fact 'staging.foreign_keys.enforcd' is"),
+        ('{{ fact("elsewhere.relationships.total") }}', "no run of 'elsewhere'"),
+        ("There are 44 keys missing.", "the figure '44' is no fact"),
+        ("There are forty keys missing.", "the figure 'forty' is no fact"),
+        ("See [there](nowhere.md).", "nowhere.md"),
+    ],
+)
+def test_what_is_not_true_fails_the_build(changed: Demonstration, text: str, told: str) -> None:
+    page = changed.folder / "docs" / "staging-success.md"
+    page.write_text(page.read_text(encoding="utf-8") + f"\n{text}\n", encoding="utf-8")
+    before = digests(changed.site)
+    found = changed.runbook("site", "build")
+    assert found.returncode == 3
+    assert "error: the site does not build:" in found.stderr
+    assert told in found.stderr
+    assert digests(changed.site) == before
+
+
+def test_a_corrupt_record_is_named(changed: Demonstration) -> None:
+    folder = record.newest(changed.folder / "runs", "production")
+    assert folder is not None
+    text = (folder / "run.json").read_text(encoding="utf-8")
+    (folder / "run.json").write_text(text[: len(text) // 2], encoding="utf-8")
+    found = changed.runbook("site", "build")
+    assert found.returncode == 3
+    assert f"{folder}/run.json: not a run record: Invalid JSON: EOF while parsing" in found.stderr
+    assert "remove the folder and run the runbook again" in found.stderr
+
+
+def test_a_past_result_is_stale_on_the_page(changed: Demonstration) -> None:
+    path = changed.folder / "runbook.toml"
+    text = path.read_text(encoding="utf-8").replace('fresh_for = "7d"', 'fresh_for = "0s"')
+    path.write_text(text, encoding="utf-8")
+    assert changed.runbook("site", "build").returncode == 0
+    page = BeautifulSoup((changed.site / "index.html").read_text("utf-8"), "html.parser")
+    facts = page.select("a.rb-fact[data-fresh-until]")
+    assert facts
+    assert all("rb-stale" in fact["class"] for fact in facts)
+
+
+def test_one_changed_row_changes_the_page(
+    changed: Demonstration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNBOOK_CACHE", str(changed.cache))
+    before = (changed.site / "results/staging/index.html").read_text("utf-8")
+    server = EmbeddedServer()
+    with server, psycopg.connect(server.conninfo("telecore_staging"), autocommit=True) as admin:
+        move = "UPDATE public.punchlist_items SET punchlist_id = %s WHERE id = %s"
+        row = admin.execute(
+            "SELECT id, punchlist_id FROM public.punchlist_items ORDER BY id LIMIT 1"
+        ).fetchone()
+        assert row is not None
+        admin.execute(move, ("gone", row[0]))
+        try:
+            found = changed.runbook("run", "staging")
+        finally:
+            admin.execute(move, (row[1], row[0]))
+    assert found.returncode == 1
+    assert changed.runbook("site", "build").returncode == 0
+    after = (changed.site / "results/staging/index.html").read_text("utf-8")
+    assert "1 orphan rows in 1 relationships, 45 of 45 relationships looked at" in after
+    assert "1 orphan rows in 1 relationships" not in before
+
+
+PAYLOAD = "{{ cycler.__init__.__globals__.os.popen('touch pwned').read() }}<script>pwn()</script>"
+
+
+def test_values_from_a_database_are_inert(changed: Demonstration) -> None:
+    """The payload stands wherever a record holds text of the database."""
+    folder = record.newest(changed.folder / "runs", "production")
+    assert folder is not None
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    for check in run["checks"]:
+        check["message"] = PAYLOAD
+        for evidence in check["evidence"]:
+            evidence["rows"] = [[PAYLOAD for _ in row] for row in evidence["rows"]]
+    for audit in run["audits"]:
+        audit["samples"] = [PAYLOAD]
+    (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    built = changed.runbook("site", "build")
+    assert built.returncode == 0, built.stderr
+    assert not list(changed.folder.rglob("pwned"))
+    for path in changed.site.rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        assert "<script>pwn()" not in page, path
+    shown = (changed.site / "results/production/index.html").read_text("utf-8")
+    assert "&lt;script&gt;pwn()" in shown
+
+
+def test_no_page_names_another_host(demonstration: Demonstration) -> None:
+    loads = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(https?:)?//")
+    for path in demonstration.site.rglob("*.html"):
+        assert not loads.search(path.read_text(encoding="utf-8")), path
+
+
+def test_a_fact_links_to_the_cell_that_proves_it(demonstration: Demonstration) -> None:
+    seen = 0
+    for path in demonstration.site.rglob("index.html"):
+        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for fact in page.select("a.rb-fact"):
+            target, _, anchor = str(fact["href"]).partition("#")
+            proof = (path.parent / target / "index.html").resolve()
+            assert proof.is_file(), (path, fact)
+            if anchor:
+                seen += 1
+                assert f'id="{anchor}"' in proof.read_text(encoding="utf-8"), (path, fact)
+    assert seen
+
+
+def test_pages_are_light(demonstration: Demonstration) -> None:
+    for path in (demonstration.site / "results").rglob("index.html"):
+        assert path.stat().st_size < 150_000, path
+    index = demonstration.site / "search" / "search_index.json"
+    assert index.stat().st_size < 1_000_000
+
+
