@@ -53,7 +53,9 @@ _COLOURS = {State.GO: "green", State.HOLD: "yellow", State.NO_GO: "red"}
 
 @app.callback(invoke_without_command=True)
 def _main(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.")
+    ] = False,
 ) -> None:
     if version:
         out.print(f"fk-runbook {__version__}")
@@ -101,7 +103,9 @@ def run_command(
 
 @app.command()
 def demo(
-    serve: Annotated[bool, typer.Option("--serve", help="Serve the site when it is built.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the site when it is built.")
+    ] = False,
     reset: Annotated[
         bool, typer.Option("--reset", help="Remove the demo's server and databases, and leave.")
     ] = False,
@@ -163,7 +167,9 @@ def demo(
 
 @site_app.command("build")
 def site_build(
-    output: Annotated[Path | None, typer.Option(help="Folder to build into; default: site/.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to build into; default: site/.")
+    ] = None,
     project: Folder = None,
 ) -> None:
     """Build the site from the run records in runs/, strictly.

@@ -117,16 +117,15 @@ def _paths(text: str) -> Iterator[tuple[int, Keys]]:
     counts: dict[Keys, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if header := _HEADER.fullmatch(line):
-            *above, last = _parts(header[2])
             table = ()
-            for part in above:
-                table += (part,)
+            for part in _parts(header[2]):
                 table += (counts[table],) if table in counts else ()
-            table += (last,)
+                table += (part,)
+                yield number, table
             if header[1] == "[[":
                 counts[table] = counts.get(table, -1) + 1
                 table += (counts[table],)
-            yield number, table
+                yield number, table
         elif key := _KEY.match(line):
             path = table
             for part in _parts(key[1]):

@@ -113,7 +113,6 @@ def faults(found: RunRecord) -> tuple[str, ...]:
     facts = {name: value for step in found.steps for name, value in step.facts.items()}
     if not facts.get("self_test.available"):
         return (*lines, "the self-test found no record of planted defects")
-    for name in ("missed", "invented"):
-        if facts[f"self_test.{name}"]:
-            lines.append(f"{facts[f'self_test.{name}']} defects {name}")
+    counts = {name: facts[f"self_test.{name}"] for name in ("missed", "invented")}
+    lines += [f"defects {name}: {count}" for name, count in counts.items() if count]
     return tuple(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -19,13 +20,12 @@ _UNITS = {
 
 
 def duration(value: Any) -> Any:
-    """``"200ms"``, ``"30s"``, ``"5m"``, ``"24h"``, ``"7d"`` as a timedelta; others unchanged."""
-    if not isinstance(value, str):
-        raise ValueError(f"not a duration: {value!r}, expected text such as '30s', '5m' or '24h'")
-    found = _DURATION.fullmatch(value.strip())
-    if not found:
-        raise ValueError(f"not a duration: {value!r}, expected text such as '30s', '5m' or '24h'")
-    return int(found[1]) * _UNITS[found[2]]
+    """``"200ms"``, ``"30s"``, ``"5m"``, ``"24h"``, ``"7d"`` as a timedelta; all else is refused."""
+    found = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found:
+        with suppress(OverflowError):
+            return int(found[1]) * _UNITS[found[2]]
+    raise ValueError(f"not a duration: {value!r}, expected text such as '30s', '5m' or '24h'")
 
 
 Duration = Annotated[timedelta, BeforeValidator(duration)]
@@ -90,7 +90,7 @@ class Environment(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> Environment:
         if self.writes and self.owner is None:
-            raise ValueError("writes = true needs an [environments.NAME.owner] to write as")
+            raise ValueError(f"writes = true needs an [environments.{self.name}.owner] to write as")
         return self
 
     @property

@@ -68,9 +68,7 @@ class Facts:
             )
         close = get_close_matches(name, self.by_name, n=1, cutoff=0.6)
         near = f", the nearest is {close[0]!r}" if close else ""
-        raise IncompleteError(
-            f"fact {name!r} is unknown{near}", "correct the name in the page"
-        )
+        raise IncompleteError(f"fact {name!r} is unknown{near}", "correct the name in the page")
 
     def __iter__(self) -> Iterator[Fact]:
         return iter(self.by_name.values())
@@ -98,7 +96,12 @@ def of_run(run: RunRecord, fresh_for: timedelta) -> Iterator[Fact]:
 
     def fact(name: str, value: Value, proof: str = home) -> Fact:
         return Fact(
-            f"{run.environment}.{name}", value, source, run.finished, run.finished + fresh_for, proof
+            f"{run.environment}.{name}",
+            value,
+            source,
+            run.finished,
+            run.finished + fresh_for,
+            proof,
         )
 
     pages = {step.name: f"results/{run.environment}/{step.name}.ipynb" for step in run.steps}
@@ -147,7 +150,7 @@ def of_limits(settings: Settings) -> Iterator[Fact]:
         yield Fact(f"limits.{name}", value, "runbook.toml", proof="reference/settings.md")
 
 
-_FENCE = re.compile(r"^```\s*(\w+)", re.M)
+_FENCE = re.compile(r"^```\s*(\w+)", re.MULTILINE)
 
 
 def of_project(settings: Settings) -> Iterator[Fact]:

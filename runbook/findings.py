@@ -115,3 +115,8 @@ class CheckResult:
     facts: Mapping[str, Value] = field(default_factory=dict)
     evidence: tuple[Evidence, ...] = ()
     seconds: float = 0.0
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 orphan row``, ``2 orphan rows``; ``plural`` where an ``s`` does not make it."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -53,7 +53,7 @@ def busiest(relationships: Sequence[Relationship]) -> tuple[Relationship, ...]:
     for item in relationships:
         if item.child != item.parent:
             by_child.setdefault(item.child, []).append(item)
-    return tuple(max(by_child.values(), key=len, default=[]))
+    return tuple(max(by_child.values(), key=lambda items: len(items), default=[]))
 
 
 def measure(owner: Session, keys: Sequence[Relationship], rows: int = ROWS) -> Impact:
@@ -66,9 +66,9 @@ def measure(owner: Session, keys: Sequence[Relationship], rows: int = ROWS) -> I
     owner.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SCRATCH)))
     for name in ("plain", "keyed"):
         owner.execute(
-            sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY EXCLUDING GENERATED)").format(
-                sql.Identifier(SCRATCH, name), _name(child)
-            )
+            sql.SQL(
+                "CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY EXCLUDING GENERATED)"
+            ).format(sql.Identifier(SCRATCH, name), _name(child))
         )
     chosen = sql.SQL("CREATE TABLE {} AS SELECT * FROM {} fk WHERE {} LIMIT {}").format(
         sql.Identifier(SCRATCH, "chosen"), _name(child), _all_parents(keys), sql.Literal(rows)
@@ -97,7 +97,9 @@ def _all_parents(keys: Sequence[Relationship]) -> sql.Composable:
             sql.SQL("pk.{} = fk.{}").format(sql.Identifier(reference), sql.Identifier(column))
             for reference, column in zip(key.references, key.columns, strict=True)
         )
-        parts.append(sql.SQL("EXISTS (SELECT FROM {} pk WHERE {})").format(_name(key.parent), equal))
+        parts.append(
+            sql.SQL("EXISTS (SELECT FROM {} pk WHERE {})").format(_name(key.parent), equal)
+        )
     return sql.SQL(" AND ").join(parts)
 
 
@@ -105,9 +107,9 @@ def _add_key(owner: Session, number: int, key: Relationship) -> None:
     """Copy the parent's columns that the key refers to, index them and declare the key."""
     parent = sql.Identifier(SCRATCH, f"parent_{number}")
     columns = sql.SQL(", ").join(sql.Identifier(name) for name in key.references)
-    owner.execute(sql.SQL("CREATE TABLE {} AS SELECT {} FROM {}").format(
-        parent, columns, _name(key.parent)
-    ))
+    owner.execute(
+        sql.SQL("CREATE TABLE {} AS SELECT {} FROM {}").format(parent, columns, _name(key.parent))
+    )
     owner.execute(sql.SQL("ALTER TABLE {} ADD UNIQUE ({})").format(parent, columns))
     owner.execute(sql.SQL("ANALYZE {}").format(parent))
     owner.execute(
@@ -135,11 +137,8 @@ def _insert(owner: Session, child: TableName, keys: tuple[Relationship, ...], ro
 
 def _explain(owner: Session, name: str, number: int) -> tuple[float, float]:
     statement = sql.SQL(
-        "EXPLAIN (ANALYZE, FORMAT JSON)"
-        " INSERT INTO {} SELECT * FROM {} OFFSET {} LIMIT 1"
-    ).format(
-        sql.Identifier(SCRATCH, name), sql.Identifier(SCRATCH, "chosen"), sql.Literal(number)
-    )
+        "EXPLAIN (ANALYZE, FORMAT JSON) INSERT INTO {} SELECT * FROM {} OFFSET {} LIMIT 1"
+    ).format(sql.Identifier(SCRATCH, name), sql.Identifier(SCRATCH, "chosen"), sql.Literal(number))
     row = owner.execute(statement).fetchone()
     if row is None:
         raise IncompleteError("EXPLAIN ANALYZE returned no plan", "run it again")

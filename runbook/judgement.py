@@ -84,9 +84,7 @@ def facts_of(results: Sequence[StepResult], found: Sequence[CheckResult]) -> dic
     return facts
 
 
-def _borrowed(
-    settings: Settings, gate: Gate, schema: StepResult | None
-) -> dict[str, Borrowed]:
+def _borrowed(settings: Settings, gate: Gate, schema: StepResult | None) -> dict[str, Borrowed]:
     """Evidence of other environments for the criteria that ``gate`` takes it for.
 
     It counts for the same schema alone, foreign keys included: what a database without keys

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from xml.etree import ElementTree
+import xml.etree.ElementTree as ET
 
 from runbook.findings import Status
 from runbook.record import RunRecord
@@ -15,9 +15,9 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 def render(run: RunRecord) -> str:
-    """A suite for the checks and a suite for the steps; what is not known is an error or skipped."""
-    root = ElementTree.Element("testsuites", name=_text(f"{run.environment} {run.run_id}"))
-    checks = ElementTree.SubElement(root, "testsuite", name="checks")
+    """A suite for the checks and a suite for the steps; the unknown is an error or skipped."""
+    root = ET.Element("testsuites", name=_text(f"{run.environment} {run.run_id}"))
+    checks = ET.SubElement(root, "testsuite", name="checks")
     for result in run.checks:
         case = _case(checks, result.criterion or "other", result.check, result.seconds)
         kind = {
@@ -26,27 +26,27 @@ def render(run: RunRecord) -> str:
             Status.NOT_LOOKED: "skipped",
         }.get(result.status)
         if kind:
-            ElementTree.SubElement(case, kind, message=_text(result.message))
-    steps = ElementTree.SubElement(root, "testsuite", name="steps")
+            ET.SubElement(case, kind, message=_text(result.message))
+    steps = ET.SubElement(root, "testsuite", name="steps")
     for step in run.steps:
         seconds = (
             (step.finished - step.started).total_seconds() if step.started and step.finished else 0
         )
         case = _case(steps, "step", step.name, seconds)
         if step.status == "failed":
-            ElementTree.SubElement(case, "error", message=_text(step.failure))
+            ET.SubElement(case, "error", message=_text(step.failure))
         elif step.status == "not run":
-            ElementTree.SubElement(case, "skipped", message=_text(step.failure))
+            ET.SubElement(case, "skipped", message=_text(step.failure))
     for suite in root:
         suite.set("tests", str(len(suite)))
         for kind, attribute in (("failure", "failures"), ("error", "errors"), ("skipped",) * 2):
             suite.set(attribute, str(len(suite.findall(f"*/{kind}"))))
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(suite: ElementTree.Element, group: str, name: str, seconds: float) -> ElementTree.Element:
-    return ElementTree.SubElement(
+def _case(suite: ET.Element, group: str, name: str, seconds: float) -> ET.Element:
+    return ET.SubElement(
         suite, "testcase", classname=_text(group), name=_text(name), time=f"{seconds:.3f}"
     )
 

@@ -26,12 +26,8 @@ def text(value: Value | datetime | timedelta) -> str:
     """The value as inert HTML text."""
     if value is None:
         return '<span class="rb-none">unknown</span>'
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.2f}".rstrip("0").rstrip(".")
+    if isinstance(value, int | float):
+        return _number(value)
     if isinstance(value, timedelta):
         return duration(value)
     if isinstance(value, datetime):
@@ -40,6 +36,15 @@ def text(value: Value | datetime | timedelta) -> str:
     if len(value) > LONGEST:
         shown += f"… ({len(value):,} characters)"
     return shown.translate(_INERT)
+
+
+def _number(value: float) -> str:
+    """``yes``, ``1,234`` or ``0.025``: a float with three decimals at most."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.3f}".rstrip("0").rstrip(".")
 
 
 def _visible(character: str) -> str:

@@ -54,7 +54,7 @@ class LocalKernelManager(AsyncKernelManager):
 
 def private_runtime() -> tempfile.TemporaryDirectory[str]:
     """A short private folder for the kernels' sockets; set for this process and its kernels."""
-    folder = tempfile.TemporaryDirectory(prefix="fkr-", dir="/tmp" if os.name == "posix" else None)
+    folder = tempfile.TemporaryDirectory(prefix="fkr-")
     os.environ["JUPYTER_RUNTIME_DIR"] = folder.name
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # ipykernel's debugger warns otherwise
     return folder
@@ -82,9 +82,7 @@ def _unwritten(error: OSError) -> str:
     return f"the executed notebook could not be written: {error.strerror}"
 
 
-def _papermill(
-    notebook: Path, output: Path, folder: Path, parameters: dict[str, str]
-) -> Execution:
+def _papermill(notebook: Path, output: Path, folder: Path, parameters: dict[str, str]) -> Execution:
     try:
         papermill.execute_notebook(
             str(notebook),

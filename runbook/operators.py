@@ -133,19 +133,20 @@ SELECT m.relationship, m.index::text, format_type(m.ctype, NULL), format_type(m.
 
 def read(session: Session, relationships: Sequence[Relationship]) -> tuple[Comparisons, ...]:
     """How each relationship would be compared, in their order; in the caller's transaction."""
-    wanted: list[list[int | str]] = [[], [], [], [], [], [], [], []]
-    for number, item in enumerate(relationships):
-        for place, (column, reference) in enumerate(
-            zip(item.columns, item.references, strict=True)
-        ):
-            row = (number, place, item.parent.schema, item.parent.table, reference)
-            for values, value in zip(
-                wanted, (*row, item.child.schema, item.child.table, column), strict=True
-            ):
-                values.append(value)
+    rows = [
+        (
+            number,
+            place,
+            *(item.parent.schema, item.parent.table, reference),
+            *(item.child.schema, item.child.table, column),
+        )
+        for number, item in enumerate(relationships)
+        for place, (column, reference) in enumerate(zip(item.columns, item.references, strict=True))
+    ]
+    wanted = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in range(8)]
     found: defaultdict[int, list[tuple[object, ...]]] = defaultdict(list)
-    for number, *row in fetch(session, COMPARISONS, *wanted):
-        found[number].append(tuple(row))
+    for number, *values in fetch(session, COMPARISONS, *wanted):
+        found[number].append(tuple(values))
     return tuple(from_rows(found[number]) for number in range(len(relationships)))
 
 

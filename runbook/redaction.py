@@ -6,18 +6,19 @@ import re
 
 _KEYWORDS = r"(?:pg)?(?:ssl)?(?:password|passwd|pwd)"
 _SECRETS = (
-    re.compile(rf"(?P<key>\b{_KEYWORDS}\s*=\s*)(?:'(?:[^'\\]|\\.)*'|\S+)", re.I),
-    re.compile(r"(?P<key>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s]*(?=@)", re.I),
+    re.compile(rf"(?P<key>\b{_KEYWORDS}\s*=\s*)(?:'(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE),
+    re.compile(r"(?P<key>\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s]*(?=@)", re.IGNORECASE),
 )
 # libpq quotes the part of a connection string that it stumbles over. Both this and a row's values
 # end at the last of their delimiters: the secret may hold one too.
 _TOKENS = (
-    re.compile(r'(invalid percent-encoded token: ").*(")', re.S),
-    re.compile(r'(unexpected spaces found in ").*(", use percent-encoded spaces)', re.S),
-    re.compile(r'(missing "=" after ").*(" in connection info string)', re.S),
-    re.compile(r'(invalid connection option ").*(")', re.S),
-    re.compile(r"(Key \(.*?\)=\().*(\))", re.S),
-    re.compile(r"([Ff]ailing row contains \().*(\))", re.S),
+    re.compile(r'(invalid percent-encoded token: ").*(")', re.DOTALL),
+    re.compile(r'(unexpected spaces found in ").*(", use percent-encoded spaces)', re.DOTALL),
+    re.compile(r'(missing "=" after ").*(" in connection info string)', re.DOTALL),
+    re.compile(r'(invalid connection option ").*(")', re.DOTALL),
+    re.compile(r"""(host(?: name)? ['"])\S*(@)"""),  # of a password with a bare @
+    re.compile(r"(Key \(.*?\)=\().*(\))", re.DOTALL),
+    re.compile(r"([Ff]ailing row contains \().*(\))", re.DOTALL),
 )
 
 

@@ -7,7 +7,7 @@ from functools import singledispatch
 from typing import Any
 
 from runbook import charts, markup
-from runbook.findings import Audit, CensusRow, CheckResult
+from runbook.findings import Audit, CensusRow, CheckResult, counted
 from runbook.impact import Impact
 from runbook.markup import Html
 from runbook.migration import KeyStatements
@@ -45,14 +45,12 @@ def _(result: str) -> str:
 
 @_html.register
 def _(result: CheckResult) -> str:
-    parts = [
+    head = (
         f"<p>{markup.state(result.status)} <strong>{markup.text(result.title)}</strong>"
         f"<br>{markup.text(result.message)}</p>"
-    ]
-    parts += [
-        markup.table(table.columns, table.rows, table.caption) for table in result.evidence
-    ]
-    return "\n".join(parts)
+    )
+    tables = [markup.table(table.columns, table.rows, table.caption) for table in result.evidence]
+    return "\n".join((head, *tables))
 
 
 @_html.register
@@ -72,11 +70,12 @@ def _(result: SelfTest) -> str:
     if not result.available:
         return f"<p>{markup.state('not looked')} this database has no record of planted defects</p>"
     right = not result.missed and not result.invented
-    parts = [
+    summary = (
         f"<p>{markup.state('passed' if right else 'failed')} planted {result.planted} defects,"
         f" found {result.found} of them; missed {len(result.missed)},"
         f" invented {len(result.invented)}</p>"
-    ]
+    )
+    parts = [summary]
     for title, sentences in (("Missed", result.missed), ("Invented", result.invented)):
         if sentences:
             parts.append(markup.table((title,), [(line,) for line in sentences], title))
@@ -85,7 +84,9 @@ def _(result: SelfTest) -> str:
 
 @_html.register
 def _(result: Verdict) -> str:
-    parts = [f"<p>Gate <strong>{markup.text(result.gate)}</strong>: {markup.state(result.state)}</p>"]
+    parts = [
+        f"<p>Gate <strong>{markup.text(result.gate)}</strong>: {markup.state(result.state)}</p>"
+    ]
     parts.append(
         markup.table(
             ("criterion", "", "weight", "state", "why"),
@@ -173,12 +174,14 @@ def audit_table(audits: Sequence[Audit]) -> str:
 
 def statements_list(keys: Sequence[KeyStatements]) -> str:
     """The SQL of each missing key, with the reason for its ON DELETE."""
-    parts = [f"<p>{len(keys)} keys are missing. Each is two statements, run one after the other.</p>"]
+    count = counted(len(keys), "key is missing", "keys are missing")
+    parts = [f"<p>{count}. Each is added in two statements, one after the other.</p>"]
     for key in keys:
         item = key.relationship
         parts.append(
             f"<details><summary>{markup.text(item.label)} → {markup.text(item.target)}"
             f" ({item.priority}, on delete {item.on_delete})</summary>"
-            f"<p>{markup.text(item.why)}</p>{markup.code(key.add + chr(10) + key.validate)}</details>"
+            f"<p>{markup.text(item.why)}</p>{markup.code(f'{key.add}{chr(10)}{key.validate}')}"
+            "</details>"
         )
     return "\n".join(parts)

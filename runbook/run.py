@@ -22,7 +22,7 @@ Progress = Callable[[str, str], None]
 
 
 def execute(
-    settings: Settings, environment: Environment, progress: Progress = lambda step, state: None
+    settings: Settings, environment: Environment, progress: Progress = lambda _step, _state: None
 ) -> RunRecord:
     """Run all steps, write the run record and return it.
 
@@ -39,9 +39,7 @@ def execute(
                 done += _together(settings, environment, folder, group, progress)
     finally:
         finished = {step.name for step in done}
-        done += [
-            _not_run(entry) for entry in settings.step if entry.name not in finished
-        ]
+        done += [_not_run(entry) for entry in settings.step if entry.name not in finished]
         run = compose(settings, environment, folder, started, done)
     return run
 
@@ -102,9 +100,7 @@ def _together(
         return list(pool.map(one, group))
 
 
-def _step(
-    settings: Settings, environment: Environment, folder: Path, entry: StepEntry
-) -> Step:
+def _step(settings: Settings, environment: Environment, folder: Path, entry: StepEntry) -> Step:
     started = datetime.now(UTC)
     execution = notebook.execute(
         settings.path(settings.project.notebooks) / entry.notebook,

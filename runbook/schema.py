@@ -114,6 +114,13 @@ class Index:
             and not self.expressions
         )
 
+    def holds_all_of(self, columns: tuple[str, ...]) -> bool:
+        """Whether every row with a value in ``columns`` is in it: whole, or without NULLs alone."""
+        spelled = [name for c in columns for name in (c, '"' + c.replace('"', '""') + '"')]
+        return not self.partial or any(
+            self.definition.endswith(f" WHERE ({name} IS NOT NULL)") for name in spelled
+        )
+
 
 @dataclass(frozen=True)
 class CheckConstraint:
@@ -174,7 +181,7 @@ class Table:
         return next((index for index in self.indexes if index.primary), None)
 
     def index_leading_with(self, columns: tuple[str, ...]) -> Index | None:
-        """A usable btree index whose first columns are ``columns`` in any order."""
+        """A usable index whose first columns are ``columns`` in any order."""
         wanted = set(columns)
         return next(
             (
@@ -182,7 +189,8 @@ class Table:
                 for index in self.indexes
                 if index.valid
                 and not index.expressions
-                and index.method == "btree"
+                and index.method in ("btree", "hash")
+                and index.holds_all_of(columns)
                 and set(index.columns[: len(columns)]) == wanted
             ),
             None,
@@ -244,9 +252,9 @@ def _tables(tables: Iterable[Table]) -> list[object]:
     ]
 
 
-def _keys(keys: Iterable[ForeignKey]) -> list[object]:
+def _keys(keys: Iterable[ForeignKey]) -> list[tuple[object, ...]]:
     return sorted(
-        [
+        (
             str(key.child),
             list(key.columns),
             str(key.parent),
@@ -259,6 +267,6 @@ def _keys(keys: Iterable[ForeignKey]) -> list[object]:
             key.validated,
             key.enforced,
             key.disabled_triggers > 0,
-        ]
+        )
         for key in keys
     )

@@ -99,7 +99,7 @@ def _from_way(name: str, way: Connection) -> str:
 
 
 def source(environment: Environment) -> str:
-    """Where the reader's connection comes from: ``dsn``, ``variable``, ``service``, ``embedded``."""
+    """Where the reader's connection comes from: dsn, variable, service or embedded."""
     if os.environ.get(OVERRIDE_READER):
         return "dsn"
     if environment.reader.variable and os.environ.get(environment.reader.variable):

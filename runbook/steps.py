@@ -12,7 +12,6 @@ Run by hand (``run_folder`` is empty) a step shows the same results and records 
 from __future__ import annotations
 
 import importlib
-import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -25,6 +24,7 @@ from runbook import (
     checks,
     impact,
     judgement,
+    measures,
     migration,
     operators,
     record,
@@ -33,10 +33,9 @@ from runbook import (
 from runbook.audit import engine
 from runbook.environment import Environment
 from runbook.errors import UsageError
-from runbook.findings import Audit, AuditState, CensusRow, CheckResult, KeyState, Status, Value
+from runbook.findings import Audit, CensusRow, CheckResult, Status, Value
 from runbook.impact import Impact
 from runbook.migration import KeyStatements
-from runbook.relationships import Relationships
 from runbook.selftest import SelfTest
 from runbook.session import Purpose, Session
 from runbook.settings import FILE_NAME, Settings
@@ -121,10 +120,10 @@ class Step:
         """The census of all relationships; recorded with the run."""
         self._census = self.context.census
         self._undeclared = len(census.undeclared(self.context.relationships, self.context.schema))
-        self._facts |= census_facts(self.settings, self.context.relationships, self._census)
+        self._facts |= measures.of_census(self.settings, self._census)
         return self._census
 
-    def audit(self, progress: Callable[[Audit], None] = lambda audit: None) -> tuple[Audit, ...]:
+    def audit(self, progress: Callable[[Audit], None] = lambda _audit: None) -> tuple[Audit, ...]:
         """Count the orphan rows of every relationship, the most alarming first."""
         context = self.context
         order = sorted(
@@ -139,7 +138,7 @@ class Step:
             progress,
         )
         self.context = replace(context, audits=audits)
-        self._facts |= audit_facts(self.settings, context.relationships, audits)
+        self._facts |= measures.of_audits(self.settings, audits)
         return audits
 
     def missing_keys(self) -> tuple[KeyStatements, ...]:
@@ -152,7 +151,7 @@ class Step:
         The rows go into scratch tables of a transaction that is rolled back.
         """
         if not self.environment.writes:
-            self._facts |= dict.fromkeys(IMPACT_FACTS)
+            self._facts |= dict.fromkeys(measures.IMPACT)
             return self.keep(
                 CheckResult(
                     check="key_cost",
@@ -168,7 +167,7 @@ class Step:
                 found = impact.measure(owner, impact.busiest(self.context.core_relationships()))
         finally:
             owner.close()
-        self._facts |= impact_facts(found)
+        self._facts |= measures.of_impact(found)
         self._keep_cost(found)
         return found
 
@@ -186,7 +185,7 @@ class Step:
         )
 
     def judge(self) -> tuple[Verdict, ...] | str:
-        """The verdict of each gate over the steps that have finished; by hand, why there is none."""
+        """The verdict of each gate over the finished steps; by hand, why there is none."""
         if self.run_folder is None:
             return BY_HAND
         results = judgement.results_of(self.settings, self.run_folder)
@@ -258,69 +257,3 @@ def _server(reader: Session, environment: Environment) -> record.Server:
         role=facts.role,
         source=session.source(environment),
     )
-
-
-def census_facts(
-    settings: Settings, relationships: Relationships, rows: tuple[CensusRow, ...]
-) -> dict[str, Value]:
-    """Counts by key state: ``relationships.total``, ``foreign_keys.missing``, ``core.…``."""
-    facts: dict[str, Value] = {}
-    core = [row for row in rows if settings.is_core(row.relationship)]
-    for prefix, some in (("", list(rows)), ("core.", core)):
-        facts[f"{prefix}relationships.total"] = len(some)
-        for state in KeyState:
-            name = f"{prefix}foreign_keys.{state.value.replace(' ', '_')}"
-            facts[name] = sum(row.state is state for row in some)
-    facts["outer.relationships.total"] = len(rows) - len(core)
-    for row in rows:
-        facts[f"relationship.{row.relationship.label}.key"] = row.state.value
-    return facts
-
-
-def audit_facts(
-    settings: Settings, relationships: Relationships, audits: tuple[Audit, ...]
-) -> dict[str, Value]:
-    """Counts of orphan rows: ``orphans.rows``, ``audits.looked``, ``relationship.….orphans``."""
-    facts: dict[str, Value] = {}
-    core = [audit for audit in audits if settings.is_core(audit.relationship)]
-    for prefix, some in (("", list(audits)), ("core.", core)):
-        looked = [a for a in some if a.state in (AuditState.CLEAN, AuditState.ORPHANS)]
-        facts[f"{prefix}audits.total"] = len(some)
-        facts[f"{prefix}audits.looked"] = len(looked)
-        whole = len(looked) == len(some)
-        facts[f"{prefix}orphans.rows"] = sum(a.orphans or 0 for a in looked) if whole else None
-        facts[f"{prefix}orphans.relationships"] = (
-            sum(a.state is AuditState.ORPHANS for a in looked) if whole else None
-        )
-    for audit in audits:
-        facts[f"relationship.{audit.relationship.label}.orphans"] = audit.orphans
-        facts[f"relationship.{audit.relationship.label}.audit"] = audit.state.value
-    facts["audits.seconds"] = round(sum(audit.seconds for audit in audits), 3)
-    return facts
-
-
-IMPACT_FACTS = (
-    "impact.table",
-    "impact.keys",
-    "impact.rows",
-    "impact.insert.without_ms",
-    "impact.insert.with_ms",
-    "impact.insert.cost_ms",
-    "impact.insert.trigger_ms",
-    "impact.insert.share_percent",
-)
-
-
-def impact_facts(found: Impact) -> dict[str, Value]:
-    """The values of ``IMPACT_FACTS``; medians, in milliseconds."""
-    values = (
-        found.table.label,
-        len(found.keys),
-        len(found.with_keys),
-        round(statistics.median(found.without), 3),
-        round(statistics.median(found.with_keys), 3),
-        round(found.cost_ms, 3),
-        round(statistics.median(found.triggers), 3),
-        round(100 * found.share),
-    )
-    return dict(zip(IMPACT_FACTS, values, strict=True))

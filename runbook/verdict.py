@@ -154,9 +154,7 @@ def judge(
     critical = [c for c in failed if c.criterion.tier is Tier.CRITICAL]
     important = [c for c in failed if c.criterion.tier is Tier.IMPORTANT]
     unknown = [
-        c
-        for c in judged
-        if c.state is CriterionState.UNKNOWN and c.criterion.tier is not Tier.NICE
+        c for c in judged if c.state is CriterionState.UNKNOWN and c.criterion.tier is not Tier.NICE
     ]
     if critical:
         state, because = State.NO_GO, critical + important
@@ -168,7 +166,9 @@ def judge(
         state, because = State.UNKNOWN, unknown
     else:
         state, because = State.GO, [c for c in judged if c.state is CriterionState.ACCEPTED]
-    reasons = tuple(f"{c.criterion.id} {c.state}: {reason}" for c in because for reason in c.reasons)
+    reasons = tuple(
+        f"{c.criterion.id} {c.state}: {reason}" for c in because for reason in c.reasons
+    )
     return Verdict(gate.name, state, reasons, judged)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from runbook.site import serve
 from tests.demonstration import Demonstration
@@ -35,8 +36,6 @@ OPTIONS = [
 def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine; on Debian: apt install chromium")
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         yield browser
@@ -53,15 +52,16 @@ def address(demonstration: Demonstration) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+SCREENS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: f"{screen[0]}-{screen[1]}")
 @pytest.mark.parametrize("path", PAGES)
 def test_page(
-    browser: Any, address: str, path: str, width: int, scheme: str, tmp_path: Path
+    browser: Any, address: str, path: str, screen: tuple[int, str], tmp_path: Path
 ) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme
-    )
+    width, scheme = screen
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     complaints: list[str] = []
     foreign: list[str] = []
@@ -69,9 +69,11 @@ def test_page(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
         "request",
-        lambda request: None
-        if request.url.startswith((address, "data:", "blob:"))
-        else foreign.append(request.url),
+        lambda request: (
+            None
+            if request.url.startswith((address, "data:", "blob:"))
+            else foreign.append(request.url)
+        ),
     )
     response = page.goto(address + path)
     page.wait_for_load_state("networkidle")

@@ -15,6 +15,9 @@ from tests import project
 Runbook = Callable[..., subprocess.CompletedProcess[str]]
 
 
+needs_roles = pytest.mark.usefixtures("telecore_staging")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A project with one environment that is reached through a variable that is not set."""
@@ -128,8 +131,9 @@ def test_a_superuser_is_refused(
     )
 
 
+@needs_roles
 def test_a_database_without_the_tables(
-    runbook: Runbook, folder: Path, dsn: Callable[..., str], telecore_staging: str
+    runbook: Runbook, folder: Path, dsn: Callable[..., str]
 ) -> None:
     found = runbook("run", "production", "--dsn", dsn("postgres", "telecore_reader"))
     assert found.returncode == 2

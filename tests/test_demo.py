@@ -31,9 +31,7 @@ def test_the_demo_succeeds_and_says_where_the_site_is(demonstration: Demonstrati
 
 
 @pytest.mark.parametrize("environment", ["staging", "production", "development"])
-def test_exactly_what_was_planted_is_found(
-    demonstration: Demonstration, environment: str
-) -> None:
+def test_exactly_what_was_planted_is_found(demonstration: Demonstration, environment: str) -> None:
     run = demonstration.run_of(environment)
     facts = {name: value for step in run.steps for name, value in step.facts.items()}
     assert facts["self_test.planted"] == facts["self_test.found"]

@@ -62,7 +62,7 @@ def test_the_committed_file_is_as_nbformat_writes_it() -> None:
 
 @pytest.mark.parametrize("entry", STEPS, ids=lambda entry: entry.name)
 def test_step_by_hand_shows_results_and_records_nothing(
-    entry: StepEntry, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    entry: StepEntry, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNBOOK_PROJECT", str(settings.folder))
     before = sorted(settings.runs.rglob("*")) if settings.runs.exists() else []
@@ -73,7 +73,9 @@ def test_step_by_hand_shows_results_and_records_nothing(
             *body, last = ast.parse(cell.source).body
             exec(compile(ast.Module(body, []), entry.notebook, "exec"), names)
             if isinstance(last, ast.Expr):
-                shown.append(eval(compile(ast.Expression(last.value), entry.notebook, "eval"), names))
+                shown.append(
+                    eval(compile(ast.Expression(last.value), entry.notebook, "eval"), names)
+                )
             else:
                 exec(compile(ast.Module([last], []), entry.notebook, "exec"), names)
     assert shown[-1] == (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from runbook import record, run
 from runbook.errors import IncompleteError, RunbookError, UsageError
+from runbook.judgement import now
 from runbook.settings import Settings, StepEntry
 from runbook.verdict import State
 from tests import project
@@ -29,9 +30,7 @@ def small(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "runbook.toml").write_text(text.partition("[[step]]")[0], encoding="utf-8")
     monkeypatch.setenv("RUNBOOK_PROJECT", str(tmp_path))
     relationships = settings.path(settings.project.relationships)
-    section = settings.project.model_copy(
-        update={"relationships": relationships, "history": None}
-    )
+    section = settings.project.model_copy(update={"relationships": relationships, "history": None})
     return settings.model_copy(update={"folder": tmp_path, "step": (), "project": section})
 
 
@@ -63,9 +62,7 @@ def test_a_step_that_dies_leaves_no_success(small: Settings) -> None:
         ("dead", "failed"),
         ("left", "failed"),
     ]
-    assert {check.check for check in found.checks if check.status == "passed"} == {
-        "types_aligned"
-    }
+    assert {check.check for check in found.checks if check.status == "passed"} == {"types_aligned"}
     assert all(verdict.state is State.UNKNOWN for verdict in found.verdicts)
     reasons = found.verdicts[0].reasons
     assert reasons[0].startswith("step dead failed: ")  # nbclient may or may not notice the death
@@ -85,7 +82,7 @@ def test_the_record_is_whole(small: Settings) -> None:
     assert found.digests == record.digests(folder)
     assert len(found.census) == 57
     assert found.undeclared == 0
-    cases = ElementTree.parse(folder / "junit.xml").iter("testcase")
+    cases = ET.parse(folder / "junit.xml").iter("testcase")  # noqa: S314 - our own file
     assert "types_aligned" in {case.get("name") for case in cases}
     parameters = json.loads((folder / "fine.ipynb").read_text())["metadata"]["papermill"]
     assert parameters["parameters"] == {
@@ -121,11 +118,11 @@ def test_an_unknown_name_leaves_nothing_behind(small: Settings, tmp_path: Path) 
 
 
 def test_a_run_that_is_interrupted_is_recorded_as_that(
-    small: Settings, monkeypatch: pytest.MonkeyPatch
+    small: Settings,
 ) -> None:
     settings = with_steps(small, fine="pass", later="pass")
 
-    def interrupt(step: str, state: str) -> None:
+    def interrupt(_step: str, _state: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -138,8 +135,8 @@ def test_a_run_that_is_interrupted_is_recorded_as_that(
 
 
 def test_two_runs_in_the_same_second_do_not_meet(small: Settings) -> None:
-    first = run._new_folder(small.runs, run.now())
-    second = run._new_folder(small.runs, run.now().replace(microsecond=0))
+    first = run._new_folder(small.runs, now())
+    second = run._new_folder(small.runs, now())
     assert first != second
     assert first < second
 

@@ -458,7 +458,7 @@ def test_version_chain_whole_is_failed_when_a_link_is_wrong(
     owner.execute(f"UPDATE public.config_versions SET {change}")
     assert_failed(
         perform("version_chain_whole"),
-        f"1 faults in the chains of 48 config versions, the first: {fault}",
+        f"1 fault in the chains of 48 config versions, the first: {fault}",
         1,
     )
 
@@ -478,7 +478,7 @@ def test_version_chain_whole_is_failed_when_it_runs_in_a_circle(
     """)
     assert_failed(
         perform("version_chain_whole"),
-        "1 faults in the chains of 48 config versions, the first:"
+        "1 fault in the chains of 48 config versions, the first:"
         " cfg_1_scopes_1: the previous version has no lower number",
         1,
     )
@@ -618,7 +618,7 @@ def test_invariant_3_frozen_workflows_is_failed_when_a_row_moved(
     assert owner.execute(change).rowcount == 1
     assert_failed(
         perform("invariant_3_frozen_workflows"),
-        f"1 rows do not keep the config version of their workflow, the first: 1 of {fault}",
+        f"rows that do not keep the config version of their workflow: 1, the first: 1 of {fault}",
         1,
     )
 
@@ -719,7 +719,9 @@ def test_invariant_4_workspace_isolation_is_failed_when_a_row_crosses(
 ) -> None:
     owner.execute(f"UPDATE public.{table} SET {assignment} WHERE id = '{row}'")
     result = perform("invariant_4_workspace_isolation")
-    assert_failed(result, "1 rows refer to a row of another workspace, in 1 of 35 relationships", 1)
+    assert_failed(
+        result, "rows that refer to a row of another workspace: 1, in 1 of 35 relationships", 1
+    )
     column = assignment.split(maxsplit=1)[0]
     assert result.evidence[0].rows == ((f"{table}.{column}", 1, row),)
 
@@ -880,7 +882,7 @@ def test_audit_trail_complete_is_failed_when_a_trace_is_gone(
 ) -> None:
     owner.execute(change)
     assert_failed(
-        perform("audit_trail_complete"), f"1 gaps in the audit trail, the first: 1 of {said}", 1
+        perform("audit_trail_complete"), f"1 gap in the audit trail, the first: 1 of {said}", 1
     )
 
 

@@ -174,13 +174,13 @@ def test_a_reference_to_nothing_that_is_counted_is_invented(run: Run) -> None:
 @pytest.mark.parametrize("state", [AuditState.NOT_LOOKED, AuditState.COULD_NOT_LOOK])
 def test_what_was_not_looked_at_is_missed(run: Run, state: AuditState) -> None:
     changed = run.with_audit(VENDOR, orphans=None, state=state, samples=())
-    assert differences(changed) == ((f"{VENDOR}: {state}, 0 orphan rows are planted",), ())
+    assert differences(changed) == ((f"{VENDOR}: {state}, orphan rows are planted: 0",), ())
 
 
 def test_a_relationship_without_an_audit_is_missed(run: Run) -> None:
     missed, invented = differences(replace(run, audits=()))
     assert len(missed) == len(run.census)
-    assert f"{STAGES}: not looked, 7 orphan rows are planted" in missed
+    assert f"{STAGES}: not looked, orphan rows are planted: 7" in missed
     assert invented == ()
 
 
@@ -231,7 +231,7 @@ def test_isolation_that_was_not_looked_at_is_missed(
 ) -> None:
     results = {CHECK: replace(run.results[CHECK], status=status)} if status else {}
     assert differences(replace(run, results=results)) == (
-        (f"{CHECK}: {said}, 1 rows that cross are planted",),
+        (f"{CHECK}: {said}, rows that cross are planted: 1",),
         (),
     )
 

@@ -27,7 +27,7 @@ def count(
     relationships: Sequence[Relationship],
     schema: Schema,
     comparisons: Sequence[Comparisons],
-    progress: Callable[[Audit], None] = lambda audit: None,
+    progress: Callable[[Audit], None] = lambda _audit: None,
 ) -> tuple[Audit, ...]:
     """Audit each relationship inside the caller's read-only transaction, in order."""
     audits = []

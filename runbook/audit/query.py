@@ -31,8 +31,8 @@ def orphans(
         for column in relationship.columns
     )
     equal = sql.SQL(" AND ").join(
-        _equal(*names, comparison)
-        for *names, comparison in zip(
+        _equal(reference, column, comparison)
+        for reference, column, comparison in zip(
             relationship.references, relationship.columns, comparisons.pairs, strict=True
         )
     )
@@ -64,7 +64,7 @@ def _equal(reference: str, column: str, comparison: Comparison) -> sql.Composed:
         sql.Identifier(comparison.schema),
         # operators have no quoted form; this text comes from pg_operator, and its alphabet
         # holds no quote, bracket or space
-        sql.SQL(comparison.name),  # type: ignore[arg-type]
+        sql.SQL(comparison.name),
         right,
     )
     if comparison.collation:
@@ -76,4 +76,4 @@ def _cast(value: sql.Composed, type_name: str) -> sql.Composed:
     if not type_name:
         return value
     # the text comes from format_type, which quotes what needs quotes
-    return sql.SQL("{}::{}").format(value, sql.SQL(type_name))  # type: ignore[arg-type]
+    return sql.SQL("{}::{}").format(value, sql.SQL(type_name))

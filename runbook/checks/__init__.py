@@ -42,9 +42,7 @@ class Outcome:
     evidence: tuple[Evidence, ...] = ()
 
 
-def passed(
-    message: str, facts: Mapping[str, Value] | None = None, *evidence: Evidence
-) -> Outcome:
+def passed(message: str, facts: Mapping[str, Value] | None = None, *evidence: Evidence) -> Outcome:
     return Outcome(Status.PASSED, message, 0, facts or {}, evidence)
 
 

@@ -7,7 +7,7 @@ orphans were found elsewhere: then it has failed already.
 from __future__ import annotations
 
 from runbook.checks import Context, Outcome, could_not_look, failed, passed
-from runbook.findings import AuditState, Evidence
+from runbook.findings import AuditState, Evidence, counted
 
 TITLE = "no orphan rows"
 CRITERION = "C1"
@@ -35,7 +35,10 @@ def run(context: Context) -> Outcome:
     scope = f"{len(looked)} of {len(audits)} relationships looked at"
     if broken:
         return failed(
-            f"{rows} orphan rows in {len(broken)} relationships, {scope}", rows, facts, evidence
+            f"{counted(rows, 'orphan row')} in {counted(len(broken), 'relationship')}, {scope}",
+            rows,
+            facts,
+            evidence,
         )
     if len(looked) < len(audits) or not audits:
         names = ", ".join(a.relationship.label for a in audits if a not in looked)

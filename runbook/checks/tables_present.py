@@ -13,11 +13,8 @@ def run(context: Context) -> Outcome:
     names = sorted({item.child for item in context.core_relationships()})
     present = [name for name in names if name in context.schema.tables]
     expected = int(context.settings.limit("tables"))
-    rows = [
-        (name.label, len(table.columns), table.estimated_rows)
-        for name in present
-        if (table := context.schema.tables[name])
-    ]
+    tables = [context.schema.tables[name] for name in present]
+    rows = [(table.name.label, len(table.columns), table.estimated_rows) for table in tables]
     evidence = Evidence.of(("table", "columns", "rows (estimate)"), rows, "Tables")
     facts = {"present": len(present), "expected": expected}
     message = f"{len(present)} of {expected} tables exist"

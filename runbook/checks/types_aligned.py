@@ -35,7 +35,9 @@ def run(context: Context) -> Outcome:
         rows,
         "Column pairs whose types differ",
     )
-    message = f"{total - wrong} of {total} relationships have aligned types, {remarks} with a remark"
+    message = (
+        f"{total - wrong} of {total} relationships have aligned types, {remarks} with a remark"
+    )
     shown = (evidence,) if rows else ()
     if wrong:
         return failed(message, wrong, facts, *shown)

@@ -26,7 +26,7 @@ def build(settings: Settings, output: Path | None = None) -> Path:
     target = output or settings.folder / "site"
     fresh = target.with_name(f".{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    result = subprocess.run(  # noqa: S603 - our own interpreter with fixed arguments
+    result = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(fresh)],
         cwd=settings.folder,
         env=os.environ | environment(settings),
@@ -53,5 +53,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _faults(output: str) -> str:
-    lines = [line for line in output.splitlines() if line.startswith(("WARNING", "ERROR", "Aborted"))]
+    lines = [
+        line for line in output.splitlines() if line.startswith(("WARNING", "ERROR", "Aborted"))
+    ]
     return "\n".join(lines) or output.strip()

@@ -12,7 +12,7 @@ import yaml
 from runbook import facts as all_facts
 from runbook import judgement
 from runbook.errors import IncompleteError
-from runbook.findings import CheckResult, Evidence, Status
+from runbook.findings import CheckResult, Evidence, Status, counted
 from runbook.settings import Settings
 
 _QUOTED = re.compile(r"""\b(?:fact|tick|state)\(\s*["']([^"']+)["']""")
@@ -47,7 +47,9 @@ def check(settings: Settings, environment: str) -> CheckResult:
     names = [name for name in required(settings) if name.endswith(".md")]
     absent = [name for name in names if not (docs / name).is_file()]
     facts = all_facts.collect(settings)
-    rows: list[tuple[str, str, str]] = [(name, "", "the document does not exist") for name in absent]
+    rows: list[tuple[str, str, str]] = [
+        (name, "", "the document does not exist") for name in absent
+    ]
     unmeasured: set[str] = set()
     for name in names:
         for fact in quoted(docs / name) if name not in absent else ():
@@ -75,7 +77,7 @@ def _result(documents: int, rows: list[tuple[str, str, str]], unmeasured: list[s
     evidence = Evidence.of(("document", "fact", "fault"), rows, "Faults in the documents")
     status, message = Status.PASSED, f"{documents} documents, no missing and no stale fact"
     if rows:
-        status, message = Status.FAILED, f"{len(rows)} faults in {documents} documents"
+        status, message = Status.FAILED, f"{counted(len(rows), 'fault')} in {documents} documents"
     elif unmeasured:
         status = Status.NOT_LOOKED
         message = f"facts of {', '.join(unmeasured)} have no run to hold them against"

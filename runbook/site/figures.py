@@ -28,17 +28,17 @@ EXEMPT = (
 )
 
 _BLANKED = (
-    re.compile(r"\A---\n.*?\n---\n", re.S),  # front matter
-    re.compile(r"^(```|~~~).*?^\1", re.S | re.M),  # fenced code
-    re.compile(r"\{\{.*?\}\}", re.S),  # macros
+    re.compile(r"\A---\n.*?\n---\n", re.DOTALL),  # front matter
+    re.compile(r"^(```|~~~).*?^\1", re.DOTALL | re.MULTILINE),  # fenced code
+    re.compile(r"\{\{.*?\}\}", re.DOTALL),  # macros
     re.compile(r"`[^`\n]+`"),
     re.compile(r"\]\([^)]*\)"),  # a link's target
     re.compile(r"<[^>]+>"),
     re.compile(r"\{[:.#][^}]*\}"),  # attribute lists
-    re.compile(r"^\s*\d+\.(?=\s)", re.M),  # the number of a list item
-    *(re.compile(pattern, re.I) for pattern, _ in EXEMPT),
+    re.compile(r"^\s*\d+\.(?=\s)", re.MULTILINE),  # the number of a list item
+    *(re.compile(pattern, re.IGNORECASE) for pattern, _ in EXEMPT),
 )
-_FIGURE = re.compile(rf"\d[\d.,]*%?|\b(?:{'|'.join(_WORDS.split())})\b", re.I)
+_FIGURE = re.compile(rf"\d[\d.,]*%?|\b(?:{'|'.join(_WORDS.split())})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ a template again.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
 from mkdocs.utils import get_relative_url
@@ -60,7 +61,9 @@ class Macros:
     def state(self, name: str) -> str:
         """A fact that is a state, as a badge."""
         value = self._facts[name].value
-        return self._shown(self._facts[name], markup.state("unknown" if value is None else str(value)))
+        return self._shown(
+            self._facts[name], markup.state("unknown" if value is None else str(value))
+        )
 
     def _shown(self, fact: Fact, content: str) -> str:
         title = fact.source
@@ -84,7 +87,7 @@ class Macros:
         return (
             f'<span class="rb-tick rb-tick-{word}">{"☑" if done else "☐"}'
             f'<span class="rb-hidden"> {word}</span></span> '
-            f'<small>{markup.text(name)} = {self.fact(name)}</small>'
+            f"<small>{markup.text(name)} = {self.fact(name)}</small>"
         )
 
     def panel(self) -> str:
@@ -116,9 +119,7 @@ class Macros:
     def audits(self, environment: str, alerting: bool = False) -> str:
         """The audits of an environment; ``alerting``: only those over the lowest alert."""
         run = self._run(environment)
-        chosen = [
-            a for a in run.audits if not alerting or a.relationship.alert is not Alert.BELOW
-        ]
+        chosen = [a for a in run.audits if not alerting or a.relationship.alert is not Alert.BELOW]
         return report.audit_table(chosen)
 
     def evidence(self, environment: str, check: str) -> str:
@@ -135,9 +136,7 @@ class Macros:
         for criterion in self._settings.criteria:
             cells = [Html(markup.state(self._criterion(name, criterion.id))) for name in names]
             rows.append((criterion.id, criterion.title, criterion.tier.value, *cells))
-        heads = [
-            f"{name} (gate {self._settings.environments[name].gate})" for name in names
-        ]
+        heads = [f"{name} (gate {self._settings.environments[name].gate})" for name in names]
         return markup.table(("criterion", "", "weight", *heads), rows, "Criteria")
 
     def _criterion(self, environment: str, criterion: str) -> str:
@@ -154,7 +153,12 @@ class Macros:
             checks.of_project(self._settings).values(), key=lambda c: (c.criterion or "~", c.id)
         )
         rows = [
-            (check.criterion, check.id, check.title, "in a rolled-back transaction" if check.writes else "no")
+            (
+                check.criterion,
+                check.id,
+                check.title,
+                "in a rolled-back transaction" if check.writes else "no",
+            )
             for check in found
         ]
         return markup.table(("criterion", "check", "proves that", "writes"), rows, "Checks")
@@ -162,8 +166,13 @@ class Macros:
     def gates(self) -> str:
         """Every gate with the failures that it accepts, and the action that each depends on."""
         rows = [
-            (gate.name, entry.check, entry.failing if entry.failing is not None else "any",
-             entry.action, entry.reason)
+            (
+                gate.name,
+                entry.check,
+                entry.failing if entry.failing is not None else "any",
+                entry.action,
+                entry.reason,
+            )
             for gate in self._settings.gate
             for entry in gate.accept
         ]
@@ -178,7 +187,11 @@ class Macros:
 
     def impact_chart(self, environment: str) -> str:
         """The measured insert times, with and without keys."""
-        names = {"without keys": "without_ms", "with keys": "with_ms", "cost of the keys": "cost_ms"}
+        names = {
+            "without keys": "without_ms",
+            "with keys": "with_ms",
+            "cost of the keys": "cost_ms",
+        }
         facts = {
             label: self._facts[f"{environment}.impact.insert.{name}"].value
             for label, name in names.items()
@@ -202,8 +215,6 @@ class Macros:
 
 def define_env(registry: Registry) -> None:
     """Called by mkdocs-macros at the start of a build."""
-    from pathlib import Path
-
     settings = read_settings(Path(registry.project_dir))
     macros = Macros(registry, settings, all_facts.collect(settings))
     for name in dir(macros):

@@ -11,7 +11,7 @@ from runbook import facts as all_facts
 from runbook import junit, markup, record, report
 from runbook.environment import Environment
 from runbook.facts import Facts
-from runbook.findings import CensusRow, Status
+from runbook.findings import CensusRow, Status, counted
 from runbook.markup import Html
 from runbook.record import RunRecord
 from runbook.settings import Settings
@@ -171,7 +171,7 @@ def ledger(settings: Settings, facts: Facts) -> str:
 
 
 def _ledger_cell(key: str, audit: str, orphans: object) -> Html:
-    rows = f"{orphans:,} orphan rows" if isinstance(orphans, int) and orphans else audit
+    rows = counted(orphans, "orphan row") if isinstance(orphans, int) and orphans else audit
     return Html(f"{markup.state(key)} <small>{markup.text(rows)}</small>")
 
 
@@ -190,11 +190,8 @@ def environment_page(settings: Settings, environment: Environment, run: RunRecor
         lines += [f"## {title}", "", report.show(verdict).content, ""]
     lines += ["## Self-test", "", _self_test(run), "", "## Steps", "", _steps(run), ""]
     lines += ["## Checks", "", _checks(run), ""]
-    lines += [
-        "[Relationships and orphan rows](relationships.md) · [run.json](run.json) ·"
-        " [junit.xml](junit.xml)",
-        "",
-    ]
+    files = ("[run.json](run.json)", "[junit.xml](junit.xml)")
+    lines += [" · ".join(("[Relationships and orphan rows](relationships.md)", *files)), ""]
     return "\n".join(lines)
 
 
@@ -230,7 +227,9 @@ def _steps(run: RunRecord) -> str:
     for step in run.steps:
         link = Html(f'<a href="{step.name}/">{markup.text(step.title)}</a>')
         if step.status == "failed" and step.failed_cell is not None:
-            link = Html(f'<a href="{step.name}/#papermill-error-cell">{markup.text(step.title)}</a>')
+            link = Html(
+                f'<a href="{step.name}/#papermill-error-cell">{markup.text(step.title)}</a>'
+            )
         seconds = (
             round((step.finished - step.started).total_seconds(), 1)
             if step.started and step.finished
@@ -245,7 +244,9 @@ def _checks(run: RunRecord) -> str:
     rows = []
     for check in run.checks:
         title = markup.text(check.title)
-        link = Html(f'<a href="{owner[check.check]}/">{title}</a>') if check.check in owner else title
+        link = (
+            Html(f'<a href="{owner[check.check]}/">{title}</a>') if check.check in owner else title
+        )
         rows.append((check.criterion, link, Html(markup.state(check.status)), check.message))
     return markup.table(("criterion", "check", "state", "found"), rows, "Checks of the run")
 

@@ -25,17 +25,17 @@ from runbook.site import figures, pages
 RESULTS = f"{pages.FOLDER}/index.md"
 
 _log = logging.getLogger("mkdocs.plugins.runbook")
-_STYLE = re.compile(r"<style\b.*?</style>", re.S)
-_SCRIPT = re.compile(r"<script\b.*?</script>", re.S)
-_PLAIN = re.compile(r'<div class="clipboard-copy-txt".*?</div>', re.S)
-_COPY = re.compile(r'<div class="zeroclipboard-container">.*?</clipboard-copy>\s*</div>', re.S)
+_STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
+_SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
+_PLAIN = re.compile(r'<div class="clipboard-copy-txt".*?</div>', re.DOTALL)
+_COPY = re.compile(r'<div class="zeroclipboard-container">.*?</clipboard-copy>\s*</div>', re.DOTALL)
 
 
-class Options(Config):
+class Options(Config):  # type: ignore[no-untyped-call] # MkDocs types it in part
     """The plugin has no options: everything is in runbook.toml."""
 
 
-class RunbookPlugin(BasePlugin[Options]):
+class RunbookPlugin(BasePlugin[Options]):  # type: ignore[no-untyped-call] # the same
     """Serves MkDocs from run records; opens no connection."""
 
     _settings: Settings
@@ -52,7 +52,7 @@ class RunbookPlugin(BasePlugin[Options]):
         return config
 
     def _entry(self, entry: Any) -> Any:
-        """An entry of the navigation; the one of the results gets a section for each environment."""
+        """An entry of the navigation; that of the results gets a section an environment."""
         if not isinstance(entry, dict) or RESULTS not in entry.values():
             return entry
         docs = self._settings.path(self._settings.project.docs)

@@ -1,4 +1,4 @@
-"""Reference tables that are generated from the program itself: commands, settings, tables."""
+"""Reference tables that are generated from the program itself: settings, relationships, counts."""
 
 from __future__ import annotations
 
@@ -15,47 +15,13 @@ from runbook.settings import Settings
 def render(name: str, settings: Settings, facts: Facts) -> str:
     """The reference of that name as Markdown and HTML."""
     kinds = {
-        "cli": lambda: cli(),
         "settings": lambda: model(Settings),
         "relationships": lambda: relationships(settings),
-        "artefacts": lambda: artefacts(settings, facts),
+        "artefacts": lambda: artefacts(facts),
     }
     if name not in kinds:
         raise UsageError(f"no reference {name!r}", f"choose one of: {', '.join(kinds)}")
     return kinds[name]()
-
-
-def cli() -> str:
-    """Every command with its help text and options, as the program itself prints them."""
-    from typer.main import get_command
-
-    from runbook.cli import app  # the command line imports the site, so not at the top
-
-    parts: list[str] = []
-    _command(get_command(app), "runbook", parts)
-    return "\n\n".join(parts)
-
-
-def _command(command: Any, path: str, parts: list[str]) -> None:
-    children = getattr(command, "commands", {})
-    if not children:
-        help_text, _, rest = (command.help or "").partition("\n\n")
-        parts.append(f"## {path}\n\n{markup.text(' '.join(help_text.split()))}")
-        if rest.strip():
-            parts.append(markup.code(rest.replace("\b", "").strip("\n")))
-        rows = [
-            (
-                ", ".join(parameter.opts)
-                if parameter.param_type_name == "option"
-                else (parameter.name or "").upper(),
-                getattr(parameter, "help", "") or "",
-            )
-            for parameter in command.params
-        ]
-        if rows:
-            parts.append(markup.table(("", ""), rows, f"Arguments and options of {path}"))
-    for name, child in sorted(children.items()):
-        _command(child, f"{path} {name}", parts)
 
 
 def model(kind: type[BaseModel]) -> str:
@@ -66,8 +32,12 @@ def model(kind: type[BaseModel]) -> str:
         if "properties" not in section:
             continue
         rows = [
-            (name, _type(entry), "yes" if name in section.get("required", []) else "",
-             str(entry.get("default", "")))
+            (
+                name,
+                _type(entry),
+                "yes" if name in section.get("required", []) else "",
+                str(entry.get("default", "")),
+            )
             for name, entry in section["properties"].items()
             if name != "folder"
         ]
@@ -105,12 +75,19 @@ def relationships(settings: Settings) -> str:
         for item in settings.relationships()
     ]
     columns = (
-        "relationship", "refers to", "on delete", "decided by", "priority", "alert", "group", "why"
+        "relationship",
+        "refers to",
+        "on delete",
+        "decided by",
+        "priority",
+        "alert",
+        "group",
+        "why",
     )
     return markup.table(columns, rows, "Relationships")
 
 
-def artefacts(settings: Settings, facts: Facts) -> str:
+def artefacts(facts: Facts) -> str:
     """Everything that this repository counts about itself."""
     rows = [
         (fact.name.removeprefix("project."), fact.value)

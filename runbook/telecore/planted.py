@@ -118,7 +118,7 @@ def _orphans(
         state = audit.state if audit else AuditState.NOT_LOOKED
         if audit is None or state not in (AuditState.CLEAN, AuditState.ORPHANS):
             comparison.planted += len(keys)
-            comparison.missed.append(f"{where}: {state}, {len(keys)} orphan rows are planted")
+            comparison.missed.append(f"{where}: {state}, orphan rows are planted: {len(keys)}")
             continue
         empty = [key for key in audit.samples if key in nulls.get(where, set())]
         comparison.invented += [f"{where}: {key!r} refers to nothing, no orphan" for key in empty]
@@ -151,7 +151,7 @@ def _crossings(
         state = result.status if result else Status.NOT_LOOKED
         total = sum(len(keys) for keys in planted.values())
         comparison.planted += total
-        comparison.missed.append(f"{CROSSING}: {state}, {total} rows that cross are planted")
+        comparison.missed.append(f"{CROSSING}: {state}, rows that cross are planted: {total}")
         return
     sources = {row.relationship.label: row.relationship.source for row in census}
     found: dict[str, tuple[int, list[str]]] = {}

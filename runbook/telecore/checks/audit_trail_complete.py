@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import LiteralString
 
 from runbook.checks import Context, Outcome, failed, passed
-from runbook.findings import Evidence
+from runbook.findings import Evidence, counted
 from runbook.schema import TableName
 from runbook.session import fetch
 
@@ -81,7 +81,7 @@ def run(context: Context) -> Outcome:
     failing = rows + len(loose)
     place, says, count, _ = found[0]
     return failed(
-        f"{failing} gaps in the audit trail, the first: {count} of {place}, {says}",
+        f"{counted(failing, 'gap')} in the audit trail, the first: {count} of {place}, {says}",
         failing,
         facts,
         evidence,

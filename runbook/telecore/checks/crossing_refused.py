@@ -1,7 +1,8 @@
 """Whether the database itself would refuse a row that refers to another workspace.
 
-Foreign keys alone do not: each is satisfied by a row of any workspace. So this is listed and
-counts towards no criterion; the rows that cross are counted by ``invariant_4_workspace_isolation``.
+Foreign keys alone do not: each is satisfied by a row of any workspace. So a gate that asks for
+the keys does not ask for this (``ignore`` in runbook.toml); the rows that cross are counted by
+``invariant_4_workspace_isolation``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from runbook.telecore.checks._sample import Sample
 from runbook.telecore.checks._trial import refusal
 
 TITLE = "a row that refers to another workspace is refused"
-CRITERION = ""
+CRITERION = "C5"
 WRITES = True
 
 # What a workflow and an override name: table, column, and the table that it refers to.

@@ -59,7 +59,7 @@ def run(context: Context) -> Outcome:
     evidence = Evidence.of(("table", "fault", "rows", "examples"), faults, "Not kept")
     place, says, count, _ = faults[0]
     return failed(
-        f"{rows} rows do not keep the config version of their workflow,"
+        f"rows that do not keep the config version of their workflow: {rows},"
         f" the first: {count} of {place}, {says}",
         rows,
         facts,

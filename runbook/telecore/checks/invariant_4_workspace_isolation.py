@@ -64,7 +64,7 @@ def run(context: Context) -> Outcome:
         )
     evidence = Evidence.of(("relationship", "rows", "examples"), rows, "Rows that cross")
     return failed(
-        f"{crossing} rows refer to a row of another workspace, in {len(rows)} of {looked}"
+        f"rows that refer to a row of another workspace: {crossing}, in {len(rows)} of {looked}"
         " relationships",
         crossing,
         facts,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import LiteralString
 
 from runbook.checks import Context, Outcome, failed, passed
-from runbook.findings import Evidence
+from runbook.findings import Evidence, counted
 from runbook.session import fetch
 
 TITLE = "the chains of config versions are whole"
@@ -64,7 +64,8 @@ def run(context: Context) -> Outcome:
     evidence = Evidence.of(("config version", "refers to", "fault"), faults, "Broken chains")
     first = f"{faults[0][0]}: {faults[0][2]}"
     return failed(
-        f"{len(faults)} faults in the chains of {total} config versions, the first: {first}",
+        f"{counted(len(faults), 'fault')} in the chains of {total} config versions,"
+        f" the first: {first}",
         len(faults),
         facts,
         evidence,

@@ -1,0 +1,71 @@
+"""The values that steps record for pages to quote, from what they found."""
+
+from __future__ import annotations
+
+import statistics
+
+from runbook.findings import Audit, AuditState, CensusRow, KeyState, Value
+from runbook.impact import Impact
+from runbook.settings import Settings
+
+
+def of_census(settings: Settings, rows: tuple[CensusRow, ...]) -> dict[str, Value]:
+    """Counts by key state: ``relationships.total``, ``foreign_keys.missing``, ``core.…``."""
+    facts: dict[str, Value] = {}
+    core = [row for row in rows if settings.is_core(row.relationship)]
+    for prefix, some in (("", list(rows)), ("core.", core)):
+        facts[f"{prefix}relationships.total"] = len(some)
+        for state in KeyState:
+            name = f"{prefix}foreign_keys.{state.value.replace(' ', '_')}"
+            facts[name] = sum(row.state is state for row in some)
+    facts["outer.relationships.total"] = len(rows) - len(core)
+    for row in rows:
+        facts[f"relationship.{row.relationship.label}.key"] = row.state.value
+    return facts
+
+
+def of_audits(settings: Settings, audits: tuple[Audit, ...]) -> dict[str, Value]:
+    """Counts of orphan rows: ``orphans.rows``, ``audits.looked``, ``relationship.….orphans``."""
+    facts: dict[str, Value] = {}
+    core = [audit for audit in audits if settings.is_core(audit.relationship)]
+    for prefix, some in (("", list(audits)), ("core.", core)):
+        looked = [a for a in some if a.state in (AuditState.CLEAN, AuditState.ORPHANS)]
+        facts[f"{prefix}audits.total"] = len(some)
+        facts[f"{prefix}audits.looked"] = len(looked)
+        whole = len(looked) == len(some)
+        facts[f"{prefix}orphans.rows"] = sum(a.orphans or 0 for a in looked) if whole else None
+        facts[f"{prefix}orphans.relationships"] = (
+            sum(a.state is AuditState.ORPHANS for a in looked) if whole else None
+        )
+    for audit in audits:
+        facts[f"relationship.{audit.relationship.label}.orphans"] = audit.orphans
+        facts[f"relationship.{audit.relationship.label}.audit"] = audit.state.value
+    facts["audits.seconds"] = round(sum(audit.seconds for audit in audits), 3)
+    return facts
+
+
+IMPACT = (
+    "impact.table",
+    "impact.keys",
+    "impact.rows",
+    "impact.insert.without_ms",
+    "impact.insert.with_ms",
+    "impact.insert.cost_ms",
+    "impact.insert.trigger_ms",
+    "impact.insert.share_percent",
+)
+
+
+def of_impact(found: Impact) -> dict[str, Value]:
+    """The values of ``IMPACT``; medians, in milliseconds."""
+    values = (
+        found.table.label,
+        len(found.keys),
+        len(found.with_keys),
+        round(statistics.median(found.without), 3),
+        round(statistics.median(found.with_keys), 3),
+        round(found.cost_ms, 3),
+        round(statistics.median(found.triggers), 3),
+        round(100 * found.share),
+    )
+    return dict(zip(IMPACT, values, strict=True))
