@@ -31,7 +31,7 @@ def duration(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 
 
-class Connection(BaseModel):
+class Connection(BaseModel, title="reader = { … }, owner = { … }"):
     """Where a role's connection comes from; the first of the three that is given and set is used.
 
     - ``variable``: an environment variable with a libpq connection string;
@@ -55,7 +55,7 @@ class Connection(BaseModel):
         return self
 
 
-class Timeouts(BaseModel):
+class Timeouts(BaseModel, title="timeouts = { … }"):
     """Limits that every session sets on the server."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -66,7 +66,7 @@ class Timeouts(BaseModel):
     connect: Duration = timedelta(seconds=10)
 
 
-class Environment(BaseModel):
+class Environment(BaseModel, title="[environments.NAME]"):
     """A target of the runbook.
 
     ``reader`` serves everything that only looks; ``owner`` is used by the checks that write,

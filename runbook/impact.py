@@ -53,7 +53,8 @@ def busiest(relationships: Sequence[Relationship]) -> tuple[Relationship, ...]:
     for item in relationships:
         if item.child != item.parent:
             by_child.setdefault(item.child, []).append(item)
-    return tuple(max(by_child.values(), key=lambda items: len(items), default=[]))
+    most = sorted(by_child.values(), key=len)[-1:]
+    return tuple(most[0]) if most else ()
 
 
 def measure(owner: Session, keys: Sequence[Relationship], rows: int = ROWS) -> Impact:

@@ -11,9 +11,9 @@ import os
 import re
 import tempfile
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import nbformat
 import papermill
@@ -26,6 +26,7 @@ from runbook.redaction import redact
 
 STARTUP_SECONDS = 60
 CELL_SECONDS = 3600
+_NOISE = "KeyboardInterrupt caught in kernel"  # nbclient's way of shutting a kernel down
 _CHECK = re.compile(r"""\.check\(["'](\w+)["']\)""")
 
 
@@ -40,8 +41,11 @@ class Execution:
 class LocalKernelManager(AsyncKernelManager):
     """Talks to its kernel over Unix sockets in a private folder, not over open TCP ports.
 
-    The folder's path must stay short: a socket's path has at most 107 bytes.
+    The folder's path must stay short: a socket's path has at most 107 bytes. What the kernel says
+    on its standard error goes to the file ``said``.
     """
+
+    said: ClassVar[Path]
 
     def __init__(self, **options: Any) -> None:
         folder = Path(os.environ["JUPYTER_RUNTIME_DIR"])
@@ -50,6 +54,10 @@ class LocalKernelManager(AsyncKernelManager):
             "connection_file": str(folder / f"k{uuid.uuid4().hex[:12]}.json"),
         }
         super().__init__(**options)
+
+    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override] # ours waits
+        with self.said.open("ab") as file:
+            await super().start_kernel(**(options | {"stderr": file}))
 
 
 def private_runtime() -> tempfile.TemporaryDirectory[str]:
@@ -66,11 +74,14 @@ def execute(notebook: Path, output: Path, step: str, folder: Path, **parameters:
     ``output.parent`` is the run folder, in which the step's result file must appear. The executed
     notebook is kept whatever happens, marked at its top when it did not succeed.
     """
-    execution = _papermill(notebook, output, folder, parameters)
+    log = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"{step}.log"
+    execution = _papermill(notebook, output, folder, parameters, log)
     if not execution.failure and record.read_step(output.parent, step) is None:
         execution = Execution(
             "the notebook ended without finish(): its kernel died or a cell left early"
         )
+    if execution.failure and execution.cell is None:
+        execution = replace(execution, failure=execution.failure + _last_words(log))
     try:
         _keep(notebook, output, execution)
     except OSError as error:
@@ -82,7 +93,10 @@ def _unwritten(error: OSError) -> str:
     return f"the executed notebook could not be written: {error.strerror}"
 
 
-def _papermill(notebook: Path, output: Path, folder: Path, parameters: dict[str, str]) -> Execution:
+def _papermill(
+    notebook: Path, output: Path, folder: Path, parameters: dict[str, str], log: Path
+) -> Execution:
+    manager = type("KernelManager", (LocalKernelManager,), {"said": log})
     try:
         papermill.execute_notebook(
             str(notebook),
@@ -94,7 +108,7 @@ def _papermill(notebook: Path, output: Path, folder: Path, parameters: dict[str,
             request_save_on_cell_execute=False,
             start_timeout=STARTUP_SECONDS,
             execution_timeout=CELL_SECONDS,
-            kernel_manager_class=LocalKernelManager,
+            kernel_manager_class=manager,
         )
     except PapermillExecutionError as error:
         return Execution(_line(f"{error.ename}: {error.evalue}"), error.cell_index)
@@ -107,6 +121,13 @@ def _papermill(notebook: Path, output: Path, folder: Path, parameters: dict[str,
     except RuntimeError as error:  # jupyter_client: the kernel died or did not start in time
         return Execution(_line(f"its kernel did not answer: {error}"))
     return Execution()
+
+
+def _last_words(log: Path) -> str:
+    """The last line that a kernel said before it died, ready to follow a sentence; or nothing."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.exists() else []
+    said = [line for line in lines if line.strip() and _NOISE not in line]
+    return f"; it said: {_line(said[-1])}" if said else ""
 
 
 def cells_of_checks(output: Path) -> dict[str, str]:

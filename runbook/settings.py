@@ -24,7 +24,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Project(_Section):
+class Project(_Section, title="[project]"):
     """Where the parts of the project are; paths are relative to runbook.toml.
 
     ``checks`` and ``self_test`` name Python packages of the project's own. ``core`` is the group
@@ -43,25 +43,33 @@ class Project(_Section):
     self_test: str = ""
 
 
-class CriterionEntry(_Section):
+class CriterionEntry(_Section, title="[[criterion]]"):
+    """A pass condition; it holds when all checks that name its id pass."""
+
     id: str
     title: str
     tier: Tier
 
 
-class AcceptEntry(_Section):
+class AcceptEntry(_Section, title="[[gate.accept]]"):
+    """A failure that the gate accepts while an action is open, exactly that often."""
+
     check: str
     action: str
     reason: str
     failing: int | None = None
 
 
-class BorrowEntry(_Section):
+class BorrowEntry(_Section, title="[[gate.evidence]]"):
+    """A criterion that, not looked at here, takes the evidence of another environment."""
+
     criterion: str
     environment: str
 
 
-class GateEntry(_Section):
+class GateEntry(_Section, title="[[gate]]"):
+    """A named set of pass conditions; ``ignore`` lists checks whose condition it does not have."""
+
     name: str
     title: str
     accept: tuple[AcceptEntry, ...] = ()
@@ -78,7 +86,7 @@ class GateEntry(_Section):
         )
 
 
-class Action(_Section):
+class Action(_Section, title="[[action]]"):
     """An action item; done when the fact of the same run has the value ``equals``."""
 
     id: str
@@ -88,7 +96,7 @@ class Action(_Section):
     equals: int | str | bool
 
 
-class StepEntry(_Section):
+class StepEntry(_Section, title="[[step]]"):
     """A notebook of the runbook. ``alone``: nothing else runs beside it."""
 
     name: str
@@ -98,7 +106,7 @@ class StepEntry(_Section):
     covers: tuple[str, ...] = ()
 
 
-class Settings(_Section):
+class Settings(_Section, title="runbook.toml"):
     """Everything in runbook.toml; ``folder`` is the folder that holds it."""
 
     folder: Path = Path()

@@ -90,7 +90,7 @@ def test_a_corrupt_record_is_named(changed: Demonstration) -> None:
     (folder / "run.json").write_text(text[: len(text) // 2], encoding="utf-8")
     found = changed.runbook("site", "build")
     assert found.returncode == 3
-    assert f"{folder}/run.json: not a run record: Invalid JSON: EOF while parsing" in found.stderr
+    assert f"{folder}/run.json: not a run record: invalid JSON: EOF while parsing" in found.stderr
     assert "remove the folder and run the runbook again" in found.stderr
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from runbook.errors import IncompleteError, UsageError
 from runbook.settings import Settings
 
 CONFIG = "mkdocs.yml"
+_LEVEL = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR)\b|Aborted")
 
 
 def build(settings: Settings, output: Path | None = None) -> Path:
@@ -53,7 +55,12 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _faults(output: str) -> str:
-    lines = [
-        line for line in output.splitlines() if line.startswith(("WARNING", "ERROR", "Aborted"))
-    ]
-    return "\n".join(lines) or output.strip()
+    """MkDocs' warnings and errors, each with the lines that belong to it."""
+    kept: list[str] = []
+    keeping = False
+    for line in output.splitlines():
+        if _LEVEL.match(line):
+            keeping = not line.startswith(("INFO", "DEBUG"))
+        if keeping and line.strip():
+            kept.append(line)
+    return "\n".join(kept) or output.strip()

@@ -15,7 +15,7 @@ from runbook.findings import CensusRow, Status, counted
 from runbook.markup import Html
 from runbook.record import RunRecord
 from runbook.settings import Settings
-from runbook.verdict import CriterionState, State, Verdict
+from runbook.verdict import CriterionState, State, Tier, Verdict
 
 MOST_REASONS = 4
 FOLDER = "results"
@@ -131,7 +131,7 @@ def _because(run: RunRecord, verdict: Verdict) -> list[str]:
     )
     items = []
     for result in verdict.criteria:
-        if result.state is not deciding:
+        if result.state is not deciding or result.criterion.tier is Tier.NICE:
             continue
         messages = [
             check.message

@@ -31,11 +31,11 @@ _PLAIN = re.compile(r'<div class="clipboard-copy-txt".*?</div>', re.DOTALL)
 _COPY = re.compile(r'<div class="zeroclipboard-container">.*?</clipboard-copy>\s*</div>', re.DOTALL)
 
 
-class Options(Config):  # type: ignore[no-untyped-call] # MkDocs types it in part
+class Options(Config):
     """The plugin has no options: everything is in runbook.toml."""
 
 
-class RunbookPlugin(BasePlugin[Options]):  # type: ignore[no-untyped-call] # the same
+class RunbookPlugin(BasePlugin[Options]):
     """Serves MkDocs from run records; opens no connection."""
 
     _settings: Settings

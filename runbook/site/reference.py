@@ -28,7 +28,7 @@ def model(kind: type[BaseModel]) -> str:
     """The keys of runbook.toml, section by section, from the models that read it."""
     definitions: dict[str, Any] = kind.model_json_schema()
     parts = []
-    for title, section in (("runbook.toml", definitions), *definitions["$defs"].items()):
+    for section in (definitions, *definitions["$defs"].values()):
         if "properties" not in section:
             continue
         rows = [
@@ -41,15 +41,16 @@ def model(kind: type[BaseModel]) -> str:
             for name, entry in section["properties"].items()
             if name != "folder"
         ]
-        about = " ".join(str(section.get("description", "")).replace("``", "").split())
-        parts.append(f"## {title}\n\n{markup.text(about)}")
+        about = str(section.get("description", "")).replace("``", "`")
+        title = section["title"]
+        parts.append(f"## {markup.text(title)}\n\n{about}")
         parts.append(markup.table(("key", "type", "required", "default"), rows, title))
     return "\n\n".join(parts)
 
 
 def _type(entry: dict[str, Any]) -> str:
     if "$ref" in entry:
-        return str(entry["$ref"]).rpartition("/")[2]
+        return "section"
     if "anyOf" in entry:
         return " or ".join(_type(option) for option in entry["anyOf"])
     if entry.get("type") == "array":
