@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -21,6 +21,9 @@ from runbook.record import RunRecord
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
 from runbook.verdict import State
+
+if TYPE_CHECKING:
+    from runbook.demo import Result
 
 app = typer.Typer(
     name="runbook",
@@ -131,27 +134,12 @@ def demo(
       runbook demo --serve
       runbook demo --reset
     """
-    from runbook import demo as demos
-    from runbook.site import build
-
     if reset:
         removed = embedded.reset()
         out.print("removed the embedded server" if removed else "there was no embedded server")
         return
     settings = read_settings(project)
-    with Progress(err) as progress:
-        task = progress.task("databases", None)
-        demos.prepare(settings, dsn, task.line)
-        task.done()
-        # the first one last: its look at the documents then sees a run of every other
-        names = list(reversed(settings.environments))
-        tasks = {name: progress.task(name, len(settings.step)) for name in names}
-        results = demos.execute(settings, names, lambda name, *step: tasks[name].step(*step))
-        site = None
-        if not no_site:
-            task = progress.task("site", None)
-            site = build.build(settings)
-            task.done()
+    results, site = _run_demo(settings, dsn, with_site=not no_site)
     for result in results:
         _print_run(settings, result.run)
     if site:
@@ -163,6 +151,28 @@ def demo(
     out.print("every run found exactly the defects that were planted")
     if serve:
         _serve(settings, 8000)
+
+
+def _run_demo(
+    settings: Settings, dsn: str | None, *, with_site: bool
+) -> tuple[tuple[Result, ...], Path | None]:
+    from runbook import demo as demos
+    from runbook.site import build
+
+    with Progress(err) as progress:
+        task = progress.task("databases", None)
+        demos.prepare(settings, dsn, task.line)
+        task.done()
+        # the first one last: its look at the documents then sees a run of every other
+        names = list(reversed(settings.environments))
+        tasks = {name: progress.task(name, len(settings.step)) for name in names}
+        results = demos.execute(settings, names, lambda name, *step: tasks[name].step(*step))
+        if not with_site:
+            return results, None
+        task = progress.task("site", None)
+        site = build.build(settings)
+        task.done()
+    return results, site
 
 
 @site_app.command("build")
