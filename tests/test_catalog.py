@@ -302,18 +302,16 @@ def test_schemas_are_read_apart_or_together(place: Place) -> None:
 def test_hostile_names(place: Place, name: str) -> None:
     quoted = '"' + name.replace('"', '""') + '"'
     place.run(
-        f"CREATE TABLE {quoted} ({quoted} int, CONSTRAINT {quoted} PRIMARY KEY ({quoted}),"
-        f" CHECK ({quoted} > 0));"
+        f"CREATE TABLE {quoted} ({quoted} int, CONSTRAINT i PRIMARY KEY ({quoted}),"
+        f" CONSTRAINT {quoted} CHECK ({quoted} > 0));"
         f"CREATE TABLE c (x int, CONSTRAINT {quoted} FOREIGN KEY (x)"
         f" REFERENCES {quoted} ({quoted}))"
     )
-    found = place.read()
-    key = place.key()
+    key, table = place.key(), place.table(name)
     assert (key.name, key.parent, key.references) == (name, place.name(name), (name,))
-    table = found.tables[place.name(name)]
-    assert table.columns[0].name == name
+    assert (table.columns[0].name, table.checks[0].name) == (name, name)
     assert table.primary_key is not None
-    assert (table.primary_key.name, table.primary_key.columns) == (name, (name,))
+    assert table.primary_key.columns == (name,)
 
 
 def test_a_hostile_schema(connect: Connect, place: Place) -> None:
