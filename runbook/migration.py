@@ -7,13 +7,14 @@ only for a moment, ``VALIDATE`` scans under a lock that lets them pass.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
 
-from runbook.findings import CensusRow, KeyState
+from runbook.findings import CensusRow, Evidence, KeyState
 from runbook.relationships import Relationship
 from runbook.schema import TableName
 
@@ -38,8 +39,9 @@ def constraint_name(relationship: Relationship, alone: bool = True) -> str:
     name = relationship.constraint_name
     if alone and len(name.encode()) <= LONGEST_NAME:
         return name
-    whole = (relationship.child, relationship.columns, relationship.parent, relationship.references)
-    digest = hashlib.sha256(repr(whole).encode()).hexdigest()[:10]
+    ends = (relationship.child, relationship.columns, relationship.parent, relationship.references)
+    whole = json.dumps([str(end) if isinstance(end, TableName) else end for end in ends])
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:10]
     kept = name.encode()[: LONGEST_NAME - 11].decode(errors="ignore")
     return f"{kept}_{digest}"
 
@@ -70,6 +72,23 @@ def missing(census: Sequence[CensusRow]) -> tuple[KeyStatements, ...]:
 
 def _named(relationship: Relationship) -> tuple[TableName, str]:
     return relationship.child, relationship.constraint_name
+
+
+def options(census: Sequence[CensusRow]) -> Evidence:
+    """What option A (add the missing keys) and option B (leave them to the application) come to."""
+    kept = [row for row in census if row.state is KeyState.MISSING]
+    added = [row.relationship for row in kept]
+    tables = {table for item in added for table in (item.child, item.parent)}
+    others = [row for row in census if row.state not in (KeyState.ENFORCED, KeyState.MISSING)]
+    rows = [
+        ("foreign keys to add", len(added), 0),
+        ("statements, each a transaction of its own", 2 * len(added), 0),
+        ("tables whose writers wait for a moment", len(tables), 0),
+        ("relationships that are left to the application and to audits", 0, len(added)),
+        ("relationships to mend either way: not as decided", len(others), len(others)),
+    ]
+    columns = ("", "A: add the missing keys", "B: minimal keys, checks in the application")
+    return Evidence.of(columns, rows, "The two options here")
 
 
 def quote(name: str) -> str:

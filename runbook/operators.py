@@ -104,7 +104,9 @@ WITH wanted AS (
                               AND f.amoprighttype = t.cbase)) AS direct,
            (SELECT o.amopopr FROM pg_amop o WHERE o.amopfamily = t.family AND o.amopstrategy = 3
                AND o.amoplefttype = t.itype AND o.amoprighttype = t.itype) AS own,
-           CASE WHEN (SELECT typtype FROM pg_type WHERE oid = t.itype) = 'p'
+           CASE WHEN t.itype = 'anyenum'::regtype
+                THEN t.ctype = t.ptype AND t.ctype = t.cbase  -- it sees no enum in a domain
+                WHEN (SELECT typtype FROM pg_type WHERE oid = t.itype) = 'p'
                 THEN t.cbase = t.pbase
                 ELSE t.cbase = t.itype
                      OR EXISTS (SELECT FROM pg_cast k WHERE k.castsource = t.cbase

@@ -7,7 +7,7 @@ from functools import singledispatch
 from typing import Any
 
 from runbook import charts, markup
-from runbook.findings import Audit, CensusRow, CheckResult, counted
+from runbook.findings import Audit, CensusRow, CheckResult, Evidence, counted
 from runbook.impact import Impact
 from runbook.markup import Html
 from runbook.migration import KeyStatements
@@ -51,6 +51,11 @@ def _(result: CheckResult) -> str:
     )
     tables = [markup.table(table.columns, table.rows, table.caption) for table in result.evidence]
     return "\n".join((head, *tables))
+
+
+@_html.register
+def _(result: Evidence) -> str:
+    return markup.table(result.columns, result.rows, result.caption)
 
 
 @_html.register

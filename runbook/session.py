@@ -120,7 +120,8 @@ def connect(environment: Environment, purpose: Purpose = Purpose.READ) -> Sessio
             autocommit=True,
             prepare_threshold=None,  # prepared statements break behind transaction pooling
             application_name=APPLICATION_NAME,
-            connect_timeout=int(environment.timeouts.connect.total_seconds()),
+            # whole seconds, and 0 would be no limit
+            connect_timeout=max(1, int(environment.timeouts.connect.total_seconds())),
         )
     except psycopg.Error as error:
         raise IncompleteError(
@@ -192,10 +193,12 @@ SERVER_FACTS: LiteralString = """
            rolsuper, rolbypassrls OR rolsuper
       FROM pg_catalog.pg_roles WHERE rolname = current_user
 """
-SYSTEM_IDENTIFIER: LiteralString = """
-    SELECT system_identifier::text FROM pg_catalog.pg_control_system()
-     WHERE has_function_privilege('pg_catalog.pg_control_system()', 'execute')
-"""
+MAY_READ_CONTROL: LiteralString = (
+    "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')"
+)
+SYSTEM_IDENTIFIER: LiteralString = (
+    "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+)
 
 
 def server_facts(session: Session) -> ServerFacts:
@@ -203,7 +206,9 @@ def server_facts(session: Session) -> ServerFacts:
     row = session.execute(SERVER_FACTS).fetchone()
     if row is None:
         raise IncompleteError("the server does not know the role of this session", "reconnect")
-    identifier = session.execute(SYSTEM_IDENTIFIER).fetchone()
+    # asked first, and not in the same statement: PostgreSQL checks before it filters
+    may_read = session.execute(MAY_READ_CONTROL).fetchone()
+    identifier = session.execute(SYSTEM_IDENTIFIER).fetchone() if may_read == (True,) else None
     version, number, database, role, recovery, superuser, bypass = row
     return ServerFacts(
         version=version,
@@ -220,3 +225,9 @@ def server_facts(session: Session) -> ServerFacts:
 def fetch(session: Session, query: LiteralString, *values: Any) -> list[TupleRow]:
     """All rows of a query; ``values`` are its parameters."""
     return session.execute(query, values or None).fetchall()
+
+
+def reason(error: psycopg.Error) -> str:
+    """What the server said, with its SQLSTATE; without the excerpt of the statement."""
+    text = error.diag.message_primary or str(error)
+    return f"{redact(' '.join(text.split()))} ({error.sqlstate or 'connection lost'})"

@@ -33,7 +33,7 @@ from runbook import (
 from runbook.audit import engine
 from runbook.environment import Environment
 from runbook.errors import UsageError
-from runbook.findings import Audit, CensusRow, CheckResult, Status, Value
+from runbook.findings import Audit, CensusRow, CheckResult, Evidence, Status, Value
 from runbook.impact import Impact
 from runbook.migration import KeyStatements
 from runbook.selftest import SelfTest
@@ -144,6 +144,10 @@ class Step:
     def missing_keys(self) -> tuple[KeyStatements, ...]:
         """The SQL of the keys that are missing here, the most urgent first."""
         return migration.missing(self.context.census)
+
+    def options(self) -> Evidence:
+        """What the two options come to in this environment."""
+        return migration.options(self.context.census)
 
     def measure_impact(self) -> Impact | CheckResult:
         """What the keys of the busiest table cost an insert, where writing is allowed.

@@ -96,3 +96,10 @@ def settings(
     monkeypatch.setenv("RUNBOOK_READER_DSN", dsn(scratch, "telecore_reader"))
     monkeypatch.setenv("RUNBOOK_OWNER_DSN", dsn(scratch, "telecore_owner"))
     return read_settings(ROOT)
+
+
+@pytest.hookimpl(trylast=True)  # after -m has had its say
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One test of the demo first, so that one process makes it while the others do the rest."""
+    demo = [item for item in items if "demonstration" in getattr(item, "fixturenames", ())]
+    items.sort(key=lambda item: 0 if item in demo[:1] else 2 if item in demo else 1)

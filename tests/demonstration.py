@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,14 +55,34 @@ def _runbook(folder: Path, cache: Path, *arguments: str) -> subprocess.Completed
 
 
 @pytest.fixture(scope="session")
-def demonstration() -> Iterator[Demonstration]:
-    """The demo, run once for a test session, on an embedded server of its own."""
-    with tempfile.TemporaryDirectory(prefix="fkr-demo-") as place:
-        base = Path(place)
-        base.chmod(0o755)  # the server of root runs as a user who has to pass through here
-        folder = base / "a project"
+def demonstration(testrun_uid: str) -> Iterator[Demonstration]:
+    """The demo, run once for all processes of a test run, on an embedded server of its own.
+
+    Every process holds a shared lock; who can take it exclusively at its end is the last one.
+    """
+    base = Path(tempfile.gettempdir()) / f"fkr-demo-{testrun_uid}"
+    base.mkdir(mode=0o755, exist_ok=True)  # the server of root runs as a user who passes here
+    with (base / "made.lock").open("w") as made, (base / "used.lock").open("w") as used:
+        fcntl.flock(used, fcntl.LOCK_SH)
+        fcntl.flock(made, fcntl.LOCK_EX)
+        found = _made(base)
+        fcntl.flock(made, fcntl.LOCK_UN)
+        yield found
+        try:
+            fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # another process still looks at it, and will clear up
+        _runbook(found.folder, found.cache, "demo", "--reset")
+        shutil.rmtree(base)
+
+
+def _made(base: Path) -> Demonstration:
+    """Run the demo, or take over what another process has run and printed."""
+    folder, cache, printed = base / "a project", base / "cache", base / "printed.json"
+    if not printed.exists():
         folder.mkdir()
         project.copy(folder)
-        cache = base / "cache"
-        yield Demonstration(folder, cache, _runbook(folder, cache, "demo"))
-        _runbook(folder, cache, "demo", "--reset")
+        run = _runbook(folder, cache, "demo")
+        printed.write_text(json.dumps([run.returncode, run.stdout, run.stderr]), encoding="utf-8")
+    code, out, err = json.loads(printed.read_text(encoding="utf-8"))
+    return Demonstration(folder, cache, subprocess.CompletedProcess([], code, out, err))

@@ -14,8 +14,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # The table of the design: a module imports from its own row or from rows above it. A package
 # stands for all that is in it. Modules of the design that do not exist yet have their row too.
 ROWS = (
-    "errors schema relationships findings verdict environment redaction"
-    " declarations settings selftest",
+    (
+        "errors schema relationships findings verdict environment redaction"
+        " declarations settings selftest"
+    ),
     "session catalog embedded operators",
     "prisma discovery",
     "census audit checks",

@@ -16,7 +16,6 @@ from tests.demonstration import Demonstration
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("demo"),
     pytest.mark.timeout(300),
 ]
 

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -74,15 +73,15 @@ class Place:
             )
             session.execute(script.encode())
 
-    def environment(self, **timeouts: timedelta) -> Environment:
+    def environment(self, **timeouts: str) -> Environment:
         way = Connection(variable="RUNBOOK_TEST_NOT_SET")
-        limits = Timeouts(**timeouts) if timeouts else Timeouts()
+        limits = Timeouts.model_validate(timeouts)
         return Environment(
             name="scratch", reader=way, owner=way, writes=True, gate="g", timeouts=limits
         )
 
     @contextmanager
-    def reading(self, **timeouts: timedelta) -> Iterator[Session]:
+    def reading(self, **timeouts: str) -> Iterator[Session]:
         """The reader's session in its read-only transaction."""
         environment = self.environment(**timeouts)
         session = sessions.connect(environment)
@@ -338,8 +337,8 @@ def test_a_reader_of_all_data_sees_keys_of_tables_it_has_no_grant_for(place: Pla
 
 def test_columns(place: Place) -> None:
     place.run(
-        'CREATE TABLE t (b varchar(10) NOT NULL, a int, gone int, c text COLLATE "C", d numeric(8,2),'
-        " e int GENERATED ALWAYS AS (a + 1) STORED); ALTER TABLE t DROP COLUMN gone"
+        'CREATE TABLE t (b varchar(10) NOT NULL, a int, gone int, c text COLLATE "C",'
+        " d numeric(8,2), e int GENERATED ALWAYS AS (a + 1) STORED); ALTER TABLE t DROP COLUMN gone"
     )
     found = [
         (c.name, c.type, c.not_null, c.collation, c.generated) for c in place.table("t").columns

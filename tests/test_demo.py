@@ -12,7 +12,7 @@ from runbook.settings import read as read_settings
 from runbook.verdict import State
 from tests.demonstration import Demonstration
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_the_demo_succeeds_and_says_where_the_site_is(demonstration: Demonstration) -> None:

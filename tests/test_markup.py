@@ -90,7 +90,7 @@ def test_a_long_value_is_cut_and_says_so() -> None:
         (3.0, "3"),
         (1234.5, "1,234.5"),
         (100.0, "100"),
-        (0.125, "0.12"),
+        (0.0254, "0.025"),
         (timedelta(days=7), "7 d"),
         (timedelta(hours=24), "24 h"),
         (timedelta(seconds=90), "90 s"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -166,10 +167,10 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     record.write_atomically(path, "before")
-    link = tmp_path / f".run.json.{record.os.getpid()}.tmp"  # type: ignore[attr-defined]
+    link = tmp_path / f".run.json.{os.getpid()}.tmp"
     link.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device"):
         record.write_atomically(path, "after")

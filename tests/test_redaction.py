@@ -86,12 +86,18 @@ def test_rows_in_the_detail_of_a_violation(connect: Connect) -> None:
                 session.execute(statement)
             found.append(redact(" ".join(str(caught.value).split())))
     assert found == [
-        'insert or update on table "c" violates foreign key constraint "c_a_b_fkey"'
-        ' DETAIL: Key (a, b)=(•••) is not present in table "p".',
-        'duplicate key value violates unique constraint "p_pkey"'
-        " DETAIL: Key (a, b)=(•••) already exists.",
-        'new row for relation "c" violates check constraint "c_b_check"'
-        " DETAIL: Failing row contains (•••).",
+        (
+            'insert or update on table "c" violates foreign key constraint "c_a_b_fkey"'
+            ' DETAIL: Key (a, b)=(•••) is not present in table "p".'
+        ),
+        (
+            'duplicate key value violates unique constraint "p_pkey"'
+            " DETAIL: Key (a, b)=(•••) already exists."
+        ),
+        (
+            'new row for relation "c" violates check constraint "c_b_check"'
+            " DETAIL: Failing row contains (•••)."
+        ),
     ]
 
 

@@ -156,32 +156,42 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "bad action": (
         GOOD.replace('"cascade"', '"cascades"'),
-        "relationships.toml:7: relationship[0].on_delete: input should be 'no action', 'restrict',"
-        " 'cascade', 'set null' or 'set default', got 'cascades'",
+        (
+            "relationships.toml:7: relationship[0].on_delete: input should be 'no action',"
+            " 'restrict', 'cascade', 'set null' or 'set default', got 'cascades'"
+        ),
         CORRECT,
     ),
     "bad priority": (
         GOOD.replace('priority = "critical"', "priority = 1"),
-        "relationships.toml:8: relationship[0].priority: input should be 'critical', 'high',"
-        " 'medium' or 'low', got 1",
+        (
+            "relationships.toml:8: relationship[0].priority: input should be 'critical', 'high',"
+            " 'medium' or 'low', got 1"
+        ),
         CORRECT,
     ),
     "bad alert": (
         GOOD.replace('alert = "warning"', 'alert = "Warning"'),
-        "relationships.toml:9: relationship[0].alert: input should be 'critical', 'warning' or"
-        " 'below', got 'Warning'",
+        (
+            "relationships.toml:9: relationship[0].alert: input should be 'critical', 'warning' or"
+            " 'below', got 'Warning'"
+        ),
         CORRECT,
     ),
     "columns as text": (
         GOOD.replace('columns = ["customer_id"]', 'columns = "customer_id"'),
-        "relationships.toml:4: relationship[0].columns: input should be a valid tuple,"
-        " got 'customer_id'",
+        (
+            "relationships.toml:4: relationship[0].columns: input should be a valid tuple,"
+            " got 'customer_id'"
+        ),
         CORRECT,
     ),
     "no columns": (
         GOOD.replace('columns = ["customer_id"]', "columns = []"),
-        "relationships.toml:4: relationship[0].columns: tuple should have at least 1 item after"
-        " validation, not 0, got []",
+        (
+            "relationships.toml:4: relationship[0].columns: tuple should have at least 1 item after"
+            " validation, not 0, got []"
+        ),
         CORRECT,
     ),
     "a column that is no text": (
@@ -191,34 +201,44 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "different lengths": (
         GOOD.replace('["tenant", "id"]', '["id"]'),
-        "relationships.toml:14: relationship[1]: 2 columns refer to 1 columns,"
-        " expected the same number",
+        (
+            "relationships.toml:14: relationship[1]: 2 columns refer to 1 columns,"
+            " expected the same number"
+        ),
         CORRECT,
     ),
     "no table name": (
         GOOD.replace('parent = "sales.orders"', 'parent = "prod.sales.orders"'),
-        "relationships.toml:20: relationship[1].parent: not a table name: 'prod.sales.orders',"
-        " expected schema.table",
+        (
+            "relationships.toml:20: relationship[1].parent: not a table name: 'prod.sales.orders',"
+            " expected schema.table"
+        ),
         CORRECT,
     ),
     "NUL": (
         GOOD.replace('child = "orders"', 'child = "ord\\u0000ers"'),
-        "relationships.toml:3: relationship[0].child: a name cannot hold a NUL character:"
-        " 'ord\\x00ers'",
+        (
+            "relationships.toml:3: relationship[0].child: a name cannot hold a NUL character:"
+            " 'ord\\x00ers'"
+        ),
         CORRECT,
     ),
     "twice": (
         ONE + ONE,
-        "relationships.toml:15: relationship[1]: 'public.orders(customer_id) ->"
-        " public.customers(id)' is already declared at line 2",
+        (
+            "relationships.toml:15: relationship[1]: 'public.orders(customer_id) ->"
+            " public.customers(id)' is already declared at line 2"
+        ),
         "remove one of the two",
     ),
     "twice in another order": (
         GOOD
         + '[[relationship]]\nchild = \'sales."order lines"\'\ncolumns = ["order_id", "tenant_id"]\n'
         + 'parent = "sales.orders"\nreferences = ["id", "tenant"]\n',
-        "relationships.toml:28: relationship[2]: 'sales.order lines(order_id, tenant_id) ->"
-        " sales.orders(id, tenant)' is already declared at line 14",
+        (
+            "relationships.toml:28: relationship[2]: 'sales.order lines(order_id, tenant_id) ->"
+            " sales.orders(id, tenant)' is already declared at line 14"
+        ),
         "remove one of the two",
     ),
     "unknown target of an exception": (
@@ -233,8 +253,10 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "exception with no date": (
         GOOD.replace("2026-01-01", '"soon"'),
-        "relationships.toml:27: exception[0].review_by: input should be a valid date or datetime,"
-        " input is too short, got 'soon'",
+        (
+            "relationships.toml:27: exception[0].review_by: input should be a valid date or"
+            " datetime, input is too short, got 'soon'"
+        ),
         CORRECT,
     ),
     "exception with an impossible date": (

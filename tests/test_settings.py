@@ -200,20 +200,26 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "bad tier": (
         GOOD.replace('"nice to have"', '"nice"'),
-        "41: criterion[1].tier: input should be 'critical', 'important' or 'nice to have',"
-        " got 'nice'",
+        (
+            "41: criterion[1].tier: input should be 'critical', 'important' or 'nice to have',"
+            " got 'nice'"
+        ),
         CORRECT,
     ),
     "a text for a truth": (
         GOOD.replace("writes = true", 'writes = "maybe"'),
-        "9: environments.staging.writes: input should be a valid boolean, unable to interpret"
-        " input, got 'maybe'",
+        (
+            "9: environments.staging.writes: input should be a valid boolean, unable to interpret"
+            " input, got 'maybe'"
+        ),
         CORRECT,
     ),
     "bad value of several types": (
         GOOD.replace("equals = 3", "equals = 3.5"),
-        "47: action[0].equals: input should be a valid integer, got a number with a fractional"
-        " part, got 3.5",
+        (
+            "47: action[0].equals: input should be a valid integer, got a number with a fractional"
+            " part, got 3.5"
+        ),
         CORRECT,
     ),
     "bad limit": (
@@ -268,8 +274,10 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "unknown environment": (
         GOOD.replace('environment = "staging"', 'environment = "stage"'),
-        "71: gate[1].evidence[0].environment: no environment 'stage', expected one of: staging,"
-        " production",
+        (
+            "71: gate[1].evidence[0].environment: no environment 'stage', expected one of: staging,"
+            " production"
+        ),
         CORRECT,
     ),
     "gate twice": (
@@ -289,8 +297,10 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     ),
     "no way to connect": (
         GOOD.replace('{ variable = "STAGING_URL" }', "{}"),
-        "11: environments.staging.reader: no way to connect, expected variable, service or"
-        " embedded",
+        (
+            "11: environments.staging.reader: no way to connect, expected variable, service or"
+            " embedded"
+        ),
         CORRECT,
     ),
     "embedded without a role": (

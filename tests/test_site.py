@@ -18,7 +18,7 @@ from runbook.settings import read as read_settings
 from runbook.site.documents import required
 from tests.demonstration import Demonstration
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def digests(site: Path) -> dict[str, str]:

@@ -39,8 +39,8 @@ def results(**statuses: Status) -> list[CheckResult]:
     return [result(name, status, int(status is Status.FAILED)) for name, status in found]
 
 
-def verdict(gate: Gate = GATE, **statuses: Status) -> Verdict:
-    return judge(gate, CRITERIA, results(**statuses))
+def verdict(**statuses: Status) -> Verdict:
+    return judge(GATE, CRITERIA, results(**statuses))
 
 
 def of(found: Verdict, criterion: str) -> CriterionResult:
@@ -226,8 +226,10 @@ def test_a_borrowed_failure_may_be_accepted() -> None:
     found = borrow(Borrowed("staging", "r1", (result("C1", FAILED, 44),)), ACCEPTING)
     assert found.state is State.GO
     assert found.reasons == (
-        "C1 failed and accepted: c1: failed it; accepted while action 1 is open: the decision is"
-        " open (in staging, run r1, with the same schema)",
+        (
+            "C1 failed and accepted: c1: failed it; accepted while action 1 is open: the decision"
+            " is open (in staging, run r1, with the same schema)"
+        ),
     )
 
 
@@ -235,8 +237,10 @@ def test_what_could_not_be_looked_at_there_is_unknown() -> None:
     found = borrow(Borrowed("staging", "r1", (result("C1", COULD_NOT),)))
     assert found.state is State.UNKNOWN
     assert found.reasons == (
-        "C1 unknown: c1: could not look, could not look it (in staging, run r1, with the same"
-        " schema)",
+        (
+            "C1 unknown: c1: could not look, could not look it (in staging, run r1, with the same"
+            " schema)"
+        ),
     )
 
 
@@ -244,8 +248,10 @@ def test_refused_evidence_does_not_count() -> None:
     found = borrow(Borrowed("staging", "r1", tuple(results()), "its schema is another one"))
     assert found.state is State.UNKNOWN
     assert found.reasons == (
-        "C1 unknown: c1: not looked, not looked it; evidence of staging does not count: its schema"
-        " is another one",
+        (
+            "C1 unknown: c1: not looked, not looked it; evidence of staging does not count: its"
+            " schema is another one"
+        ),
     )
 
 

@@ -14,10 +14,9 @@ from psycopg import sql
 from runbook.audit import query
 from runbook.findings import Audit, AuditState
 from runbook.operators import Comparisons
-from runbook.redaction import redact
 from runbook.relationships import Relationship
 from runbook.schema import Match, Schema
-from runbook.session import Session
+from runbook.session import Session, reason
 
 SAMPLES = 5
 
@@ -58,12 +57,11 @@ def _one(
         with session.transaction():  # a savepoint: a failure must not end the whole snapshot
             return _counted(session, relationship, schema, comparison, started)
     except psycopg.Error as error:
-        code = error.sqlstate or "connection lost"
         return Audit(
             relationship,
             AuditState.COULD_NOT_LOOK,
             seconds=time.perf_counter() - started,
-            reason=f"{redact(' '.join(str(error).split()))} ({code})",
+            reason=reason(error),
         )
 
 

@@ -24,7 +24,6 @@ from runbook.environment import Environment
 from runbook.errors import RunbookError, UsageError
 from runbook.findings import Audit, CensusRow, CheckResult, Evidence, Status, Value
 from runbook.operators import Comparisons
-from runbook.redaction import redact
 from runbook.relationships import Relationship, Relationships
 from runbook.schema import Schema
 from runbook.session import Purpose, Session
@@ -154,8 +153,7 @@ def perform(check: Check, context: Context) -> CheckResult:
             with context.session.transaction():  # a savepoint: the snapshot outlives a failure
                 outcome = check.run(context)
         except psycopg.Error as error:
-            code = error.sqlstate or "connection lost"
-            outcome = could_not_look(f"{redact(' '.join(str(error).split()))} ({code})")
+            outcome = could_not_look(sessions.reason(error))
         except RunbookError as error:
             outcome = could_not_look(error.message)
     return CheckResult(
