@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runbook import checks, record
 from runbook.environment import Environment
+from runbook.errors import IncompleteError
 from runbook.findings import CheckResult, Status, Value
 from runbook.record import StepResult
 from runbook.settings import Settings
@@ -90,20 +91,25 @@ def _borrowed(settings: Settings, gate: Gate, schema: StepResult | None) -> dict
     It counts for the same schema alone, foreign keys included: what a database without keys
     allows, one with keys refuses.
     """
-    found = {}
-    for entry in gate.borrows:
-        folder = record.newest(settings.runs, entry.environment)
-        if folder is None:
-            found[entry.criterion] = Borrowed(entry.environment, "", refusal="it has no run")
-            continue
+    names = dict.fromkeys(entry.environment for entry in gate.borrows)
+    evidence = {name: _evidence(settings, name, schema) for name in names}
+    return {entry.criterion: evidence[entry.environment] for entry in gate.borrows}
+
+
+def _evidence(settings: Settings, environment: str, schema: StepResult | None) -> Borrowed:
+    """The newest run of another environment, or why it does not count."""
+    folder = record.newest(settings.runs, environment)
+    if folder is None:
+        return Borrowed(environment, "", refusal="it has no run")
+    try:
         other = record.read(folder)
-        age = now() - other.finished
-        refusal = ""
-        if schema is None or other.fingerprint != schema.fingerprint:
-            refusal = "its schema is another one"
-            if schema and other.structure_fingerprint == schema.structure_fingerprint:
-                refusal = "it has the same tables with other foreign keys"
-        elif age > settings.environment(entry.environment).fresh_for:
-            refusal = f"its run {other.run_id} is stale"
-        found[entry.criterion] = Borrowed(entry.environment, other.run_id, other.checks, refusal)
-    return found
+    except IncompleteError:
+        return Borrowed(environment, folder.name, refusal=f"its run {folder.name} is corrupt")
+    refusal = ""
+    if schema is None or other.fingerprint != schema.fingerprint:
+        refusal = "its schema is another one"
+        if schema and other.structure_fingerprint == schema.structure_fingerprint:
+            refusal = "it has the same tables with other foreign keys"
+    elif now() - other.finished > settings.environment(environment).fresh_for:
+        refusal = f"its run {other.run_id} is stale"
+    return Borrowed(environment, other.run_id, other.checks, refusal)

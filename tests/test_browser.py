@@ -90,7 +90,10 @@ def test_page(
 def test_search_finds_a_document(browser: Any, address: str) -> None:
     page = browser.new_page()
     page.goto(address)
-    page.locator("input[name=query]").first.fill("orphan")
+    page.wait_for_load_state("networkidle")
+    query = page.locator("[data-md-component=search-query]")
+    query.click()
+    query.press_sequentially("orphan")
     page.locator(".md-search-result__item").first.wait_for()
     page.close()
 

@@ -65,21 +65,27 @@ def test_the_build_opens_no_connection(changed: Demonstration) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{{ fact("staging.foreign_keys.enforcd") }}', "fact 'staging.foreign_keys.enforcd' is"),
-        ('{{ fact("elsewhere.relationships.total") }}', "no run of 'elsewhere'"),
-        ("There are 44 keys missing.", "the figure '44' is no fact"),
-        ("There are forty keys missing.", "the figure 'forty' is no fact"),
-        ("See [there](nowhere.md).", "nowhere.md"),
+        (
+            '{{ fact("staging.core.foreign_keys.enforcd") }}',
+            ["fact 'staging.core.foreign_keys.enforcd' is unknown, the nearest is"],
+        ),
+        (
+            "There are 44 keys missing, or forty. See [there](nowhere.md).",
+            ["the figure '44' is no fact", "the figure 'forty' is no fact", "'nowhere.md'"],
+        ),
     ],
 )
-def test_what_is_not_true_fails_the_build(changed: Demonstration, text: str, told: str) -> None:
+def test_what_is_not_true_fails_the_build(
+    changed: Demonstration, text: str, told: list[str]
+) -> None:
     page = changed.folder / "docs" / "staging-success.md"
     page.write_text(page.read_text(encoding="utf-8") + f"\n{text}\n", encoding="utf-8")
     before = digests(changed.site)
     found = changed.runbook("site", "build")
     assert found.returncode == 3
     assert "error: the site does not build:" in found.stderr
-    assert told in found.stderr
+    for line in told:
+        assert line in found.stderr
     assert digests(changed.site) == before
 
 
