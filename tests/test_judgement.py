@@ -12,6 +12,7 @@ from runbook.findings import CheckResult, Status
 from runbook.record import RunRecord, StepResult
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
+from runbook.verdict import Borrowed
 from tests.conftest import ROOT
 
 HERE = StepResult(step="x", fingerprint="same", structure_fingerprint="tables")
@@ -52,7 +53,7 @@ def keep(settings: Settings, fingerprint: str, tables: str, age: timedelta) -> P
     return folder
 
 
-def evidence(settings: Settings) -> judgement.Borrowed:
+def evidence(settings: Settings) -> Borrowed:
     return judgement._evidence(settings, "staging", HERE)
 
 
