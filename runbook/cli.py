@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import psycopg
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from runbook import __version__, embedded, session
+from runbook.audit_command import audit
 from runbook.errors import RunbookError
 from runbook.progress import Progress
 from runbook.record import RunRecord
@@ -34,6 +36,7 @@ app = typer.Typer(
 )
 site_app = typer.Typer(help="Build and serve the documentation site.", no_args_is_help=True)
 app.add_typer(site_app, name="site")
+app.command("audit")(audit)
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -251,6 +254,10 @@ def main() -> None:
         if error.hint:
             err.print(f"hint: {escape(error.hint)}", soft_wrap=True)
         sys.exit(error.exit_code)
+    except psycopg.Error as error:
+        err.print(f"[red]error:[/red] the server: {escape(session.reason(error))}", soft_wrap=True)
+        err.print("hint: nothing was decided from it: run the command again")
+        sys.exit(3)
     except KeyboardInterrupt:
         err.print("interrupted", style="red")
         sys.exit(3)

@@ -70,8 +70,9 @@ class CensusRow:
 class Audit:
     """The orphan rows of one relationship, and how they were counted.
 
-    ``orphans`` is None when nothing was counted; ``samples`` holds keys of orphan rows;
-    ``seconds`` is the duration of the counting statement.
+    ``orphans`` is None when nothing was counted, and an estimate where ``exact`` is False, with
+    its 95 % ``bounds``. ``rows`` is the child's size by the planner (of a sample: the rows seen),
+    ``cost`` the plan's in the planner's units, ``samples`` holds keys of orphan rows.
     """
 
     relationship: Relationship
@@ -83,6 +84,9 @@ class Audit:
     seconds: float = 0.0
     reason: str = ""
     samples: tuple[str, ...] = ()
+    rows: int | None = None
+    cost: float | None = None
+    bounds: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

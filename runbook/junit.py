@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from runbook.findings import Status
+from runbook.audit.outcome import Outcome
+from runbook.findings import AuditState, Status
 from runbook.record import RunRecord
 
 FILE_NAME = "junit.xml"
@@ -37,18 +38,40 @@ def render(run: RunRecord) -> str:
             ET.SubElement(case, "error", message=_text(step.failure))
         elif step.status == "not run":
             ET.SubElement(case, "skipped", message=_text(step.failure))
-    for suite in root:
-        suite.set("tests", str(len(suite)))
-        for kind, attribute in (("failure", "failures"), ("error", "errors"), ("skipped",) * 2):
-            suite.set(attribute, str(len(suite.findall(f"*/{kind}"))))
-    ET.indent(root)
-    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    return _document(root)
+
+
+def render_audits(found: Outcome) -> str:
+    """A suite with a case for each relationship."""
+    root = ET.Element("testsuites", name=_text(f"{found.environment} audit"))
+    suite = ET.SubElement(root, "testsuite", name="audits")
+    for audit in found.audits:
+        name = _text(audit.relationship.label)
+        case = _case(suite, audit.relationship.alert.value, name, audit.seconds)
+        if audit.state is AuditState.ORPHANS:
+            said = f"{audit.orphans} orphan rows: {', '.join(audit.samples)}"
+            ET.SubElement(case, "failure", message=_text(said))
+        elif audit.state is AuditState.NOT_LOOKED:
+            ET.SubElement(case, "skipped", message=_text(audit.reason))
+        elif audit.state is not AuditState.CLEAN:
+            ET.SubElement(case, "error", message=_text(f"{audit.state}: {audit.reason}"))
+    return _document(root)
 
 
 def _case(suite: ET.Element, group: str, name: str, seconds: float) -> ET.Element:
     return ET.SubElement(
         suite, "testcase", classname=_text(group), name=_text(name), time=f"{seconds:.3f}"
     )
+
+
+def _document(root: ET.Element) -> str:
+    """The XML text, with the counts that readers expect on every suite."""
+    for suite in root:
+        suite.set("tests", str(len(suite)))
+        for kind, attribute in (("failure", "failures"), ("error", "errors"), ("skipped",) * 2):
+            suite.set(attribute, str(len(suite.findall(f"*/{kind}"))))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _text(value: str) -> str:

@@ -31,6 +31,13 @@ class Task:
         if state != "started" or not self._progress.live:
             self._progress.line(f"{self._name}: {name} {state}", plain_only=state != "failed")
 
+    def advance(self, text: str) -> None:
+        """One of the total is done; ``text`` says what."""
+        self._progress.bars.start_task(self._row)
+        self._progress.bars.advance(self._row)
+        self._progress.bars.update(self._row, what=text)
+        self._progress.line(f"{self._name}: {text}", plain_only=True)
+
     def line(self, text: str) -> None:
         """What is happening now."""
         self._progress.bars.start_task(self._row)

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg import IsolationLevel, conninfo
+from psycopg import IsolationLevel, conninfo, sql
 from psycopg.rows import TupleRow
 
 from runbook.embedded import EmbeddedServer
@@ -153,14 +153,17 @@ def _refuse(environment: Environment, session: Session) -> None:
 
 
 @contextmanager
-def reading(session: Session, environment: Environment) -> Iterator[Session]:
+def reading(session: Session, environment: Environment, snapshot: str = "") -> Iterator[Session]:
     """A read-only transaction with one snapshot, all limits set and row security refused.
 
-    With ``row_security = off`` PostgreSQL raises 42501 where a policy would have hidden rows.
+    ``snapshot`` is the name of another session's exported snapshot to look at. With
+    ``row_security = off`` PostgreSQL raises 42501 where a policy would have hidden rows.
     """
     session.isolation_level = IsolationLevel.REPEATABLE_READ
     session.read_only = True
     with session.transaction():
+        if snapshot:  # has to be the first statement
+            session.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
         _set_limits(session, environment)
         yield session
 

@@ -12,11 +12,12 @@ Run by hand (``run_folder`` is empty) a step shows the same results and records 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
+
+import psycopg
 
 from runbook import (
     catalog,
@@ -30,9 +31,9 @@ from runbook import (
     record,
     session,
 )
-from runbook.audit import engine
+from runbook.audit import engine, parallel
 from runbook.environment import Environment
-from runbook.errors import UsageError
+from runbook.errors import IncompleteError, UsageError
 from runbook.findings import Audit, CensusRow, CheckResult, Evidence, Status, Value
 from runbook.impact import Impact
 from runbook.migration import KeyStatements
@@ -49,11 +50,22 @@ KEY_COST = "the foreign keys cost an insert no more than was accepted"
 
 
 def look(settings: Settings, environment: Environment, reader: Session) -> checks.Context:
-    """Read the schema, the comparisons and the census, in the caller's transaction."""
+    """Read the schema, the comparisons and the census, in the caller's transaction.
+
+    Raises :class:`IncompleteError` when the catalog cannot be read: printing an index's definition
+    waits for whoever holds the table exclusively.
+    """
     relationships = settings.relationships()
-    schema = catalog.read(reader, settings.project.schemas)
-    census.resolve(relationships, schema, str(settings.project.relationships))
-    comparisons = operators.read(reader, relationships.items)
+    try:
+        schema = catalog.read(reader, settings.project.schemas)
+        census.resolve(relationships, schema, str(settings.project.relationships))
+        comparisons = operators.read(reader, relationships.items)
+    except psycopg.Error as error:
+        raise IncompleteError(
+            f"environment {environment.name!r}: the catalog cannot be read:"
+            f" {session.reason(error)}",
+            "somebody may be changing the schema: try again, or raise timeouts.lock",
+        ) from None
     return checks.Context(
         settings=settings,
         environment=environment,
@@ -123,23 +135,13 @@ class Step:
         self._facts |= measures.of_census(self.settings, self._census)
         return self._census
 
-    def audit(self, progress: Callable[[Audit], None] = lambda _audit: None) -> tuple[Audit, ...]:
-        """Count the orphan rows of every relationship, the most alarming first."""
-        context = self.context
-        order = sorted(
-            range(len(context.relationships)),
-            key=lambda n: context.relationships.items[n].alert.rank,
-        )
-        audits = engine.count(
-            self._reader,
-            [context.relationships.items[n] for n in order],
-            context.schema,
-            [context.comparisons[n] for n in order],
-            progress,
-        )
-        self.context = replace(context, audits=audits)
-        self._facts |= measures.of_audits(self.settings, audits)
-        return audits
+    def audit(self) -> tuple[Audit, ...]:
+        """Count the orphan rows of every relationship; the most alarming come first."""
+        audits = parallel.in_snapshot(self._reader, self.context, engine.Options())
+        ordered = sorted(audits, key=lambda audit: audit.relationship.alert.rank)
+        self.context = replace(self.context, audits=tuple(ordered))
+        self._facts |= measures.of_audits(self.settings, self.context.audits)
+        return self.context.audits
 
     def missing_keys(self) -> tuple[KeyStatements, ...]:
         """The SQL of the keys that are missing here, the most urgent first."""

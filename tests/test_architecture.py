@@ -18,13 +18,13 @@ ROWS = (
         "errors schema relationships findings verdict environment redaction"
         " declarations settings selftest"
     ),
-    "session catalog embedded operators",
+    "session catalog embedded operators replica statistics",
     "prisma discovery",
     "census audit checks",
     "migration rehearsal remediation monitoring impact",
-    "steps notebook run fleet record judgement junit measures",
+    "steps notebook run fleet record judgement junit sarif measures",
     "facts ledger charts erd report markup site",
-    "cli demo progress manual __main__",
+    "cli demo progress manual audit_command audit_output __main__",
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS, 1) for name in row.split()}
 PROJECTS = ("telecore", "references")  # they stand beside the rows

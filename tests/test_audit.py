@@ -433,7 +433,6 @@ def test_a_timeout_is_reported_and_ends_only_its_own_count(
 ) -> None:
     place.run(CLEAN + "CREATE TABLE free (p int); INSERT INTO free VALUES (7)")
     items = (place.relationship("c", "p", "p", "id"), place.relationship("free", "p", "p", "id"))
-    seen: list[Audit] = []
     with place.connect(place.database, OWNER) as writer, place.reading(**timeouts) as session:
         schema = catalog.read(session, [place.schema])
         comparisons = operators.read(session, items)
@@ -443,8 +442,7 @@ def test_a_timeout_is_reported_and_ends_only_its_own_count(
                     sql.Identifier(place.schema, "c")
                 )
             )
-            engine.count(session, items, schema, comparisons, seen.append)
-    locked, free = seen
+            locked, free = engine.count(session, items, schema, comparisons)
     assert (locked.state, locked.reason) == (AuditState.COULD_NOT_LOOK, reason)
     assert (locked.orphans, locked.exact, locked.seconds > 0) == (None, False, True)
     assert (free.state, free.orphans) == (AuditState.ORPHANS, 1)
@@ -460,8 +458,8 @@ def test_a_lost_connection_is_reported(place: Place) -> None:
             admin.execute("SELECT pg_terminate_backend(%s)", (session.info.backend_pid,))
         first, second = engine.count(session, [item, item], schema, comparisons * 2)
         assert (first.state, second.state) == (AuditState.COULD_NOT_LOOK,) * 2
-        assert first.reason == "terminating connection due to administrator command (57P01)"
-        assert second.reason == "the connection is lost (connection lost)"
+        for audit in (first, second):
+            assert audit.reason == "terminating connection due to administrator command (57P01)"
 
 
 def test_all_counts_are_of_one_snapshot(place: Place) -> None:

@@ -25,35 +25,56 @@ def orphans(
 ) -> sql.Composed:
     """``FROM child fk WHERE …``: the orphan rows of a relationship, alias ``fk``."""
     child, parent = schema.tables[relationship.child], schema.tables[relationship.parent]
-    joiner = sql.SQL(" AND " if match is Match.SIMPLE else " OR ")
-    present = joiner.join(
-        sql.SQL("fk.{} IS NOT NULL").format(sql.Identifier(column))
-        for column in relationship.columns
+    return sql.SQL(
+        "FROM {child} fk WHERE ({present}) AND NOT EXISTS (SELECT FROM {parent} pk WHERE {equal})"
+    ).format(
+        child=table(child),
+        present=present(relationship.columns, match),
+        parent=table(parent),
+        equal=equal(relationship, comparisons),
     )
-    equal = sql.SQL(" AND ").join(
+
+
+def present(columns: tuple[str, ...], match: Match = Match.SIMPLE) -> sql.Composed:
+    """The child rows that a key looks at: those without NULL, or not of NULLs alone."""
+    joiner = sql.SQL(" AND " if match is Match.SIMPLE else " OR ")
+    return joiner.join(
+        sql.SQL("fk.{} IS NOT NULL").format(sql.Identifier(column)) for column in columns
+    )
+
+
+def equal(relationship: Relationship, comparisons: Comparisons) -> sql.Composed:
+    """The parent row ``pk`` of the child row ``fk``, compared as the key would."""
+    return sql.SQL(" AND ").join(
         _equal(reference, column, comparison)
         for reference, column, comparison in zip(
             relationship.references, relationship.columns, comparisons.pairs, strict=True
         )
     )
-    return sql.SQL(
-        "FROM {child} fk WHERE ({present}) AND NOT EXISTS (SELECT FROM {parent} pk WHERE {equal})"
-    ).format(child=table(child), present=present, parent=table(parent), equal=equal)
 
 
-def count(found: sql.Composed, relationship: Relationship) -> sql.Composed:
-    """One row: the orphan rows, and how many distinct values they refer to."""
-    columns = sql.SQL(", ").join(sql.Identifier("fk", column) for column in relationship.columns)
-    return sql.SQL("SELECT count(*), count(DISTINCT ({})) {}").format(columns, found)
+def count(found: sql.Composed) -> sql.Composed:
+    """One row: the orphan rows."""
+    return sql.SQL("SELECT count(*) {}").format(found)
+
+
+def distinct(found: sql.Composed, columns: tuple[str, ...]) -> sql.Composed:
+    """One row: how many distinct values the orphan rows refer to."""
+    names = sql.SQL(", ").join(sql.Identifier("fk", column) for column in columns)
+    return sql.SQL("SELECT count(DISTINCT ({})) {}").format(names, found)
+
+
+def key_text(key: tuple[str, ...]) -> sql.Composed:
+    """A child row's key as one text, its columns joined by a comma."""
+    return sql.SQL(" || ', ' || ").join(
+        sql.SQL("fk.{}::text").format(sql.Identifier(column)) for column in key
+    )
 
 
 def samples(found: sql.Composed, key: tuple[str, ...]) -> sql.Composed:
-    """The keys of the first orphan rows, as text; the parameter is how many."""
+    """The keys of the first orphan rows, as text; a LIMIT has to follow."""
     columns = sql.SQL(", ").join(sql.Identifier("fk", column) for column in key)
-    shown = sql.SQL(" || ', ' || ").join(
-        sql.SQL("fk.{}::text").format(sql.Identifier(column)) for column in key
-    )
-    return sql.SQL("SELECT {} {} ORDER BY {} LIMIT ").format(shown, found, columns)
+    return sql.SQL("SELECT {} {} ORDER BY {} LIMIT ").format(key_text(key), found, columns)
 
 
 def _equal(reference: str, column: str, comparison: Comparison) -> sql.Composed:
