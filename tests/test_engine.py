@@ -1,0 +1,144 @@
+"""The strategies on real tables: they agree, and each is taken where it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from runbook import session, steps
+from runbook.audit import engine, parallel
+from runbook.audit.engine import Options
+from runbook.audit.parallel import Limits
+from runbook.audit.strategy import Strategy
+from runbook.checks import Context
+from runbook.findings import Audit, AuditState
+from runbook.settings import Settings
+from tests.conftest import Connect
+
+Owner = psycopg.Connection[tuple[object, ...]]
+LABEL = "workflow_stages.approver_user_id"
+
+
+@pytest.fixture
+def owner(connect: Connect, scratch: str) -> Iterator[Owner]:
+    with connect(scratch, "telecore_owner") as opened:
+        yield opened
+
+
+@pytest.fixture
+def looked(settings: Settings) -> Iterator[Callable[[], Context]]:
+    """Opens a reader and looks; what it opened is closed at the end."""
+    environment = settings.environment("staging")
+    readers = []
+
+    def look() -> Context:
+        reader = session.connect(environment)
+        transaction = session.reading(reader, environment)
+        transaction.__enter__()
+        readers.append((reader, transaction))
+        return steps.look(settings, environment, reader)
+
+    yield look
+    for reader, transaction in readers:
+        transaction.__exit__(None, None, None)
+        reader.close()
+
+
+def counted(context: Context, strategy: Strategy | None) -> dict[str, Audit]:
+    audits = engine.count(
+        context.session,
+        context.relationships.items,
+        context.schema,
+        context.comparisons,
+        strategy,
+    )
+    return {audit.relationship.label: audit for audit in audits}
+
+
+def break_stages(owner: Owner, rows: int) -> None:
+    owner.execute(
+        "UPDATE public.workflow_stages SET approver_user_id = 'gone' || (sequence.n % 3)"
+        " FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM public.workflow_stages"
+        f" WHERE approver_user_id IS NOT NULL ORDER BY id LIMIT {rows}) sequence"
+        " WHERE workflow_stages.id = sequence.id"
+    )
+    owner.execute("ANALYZE public.workflow_stages")
+
+
+def test_the_exact_strategies_agree(owner: Owner, looked: Callable[[], Context]) -> None:
+    break_stages(owner, 17)
+    context = looked()
+    joined = counted(context, Strategy.ANTI_JOIN)
+    skipped = counted(context, Strategy.SKIP_SCAN)
+    assert {audit.strategy for audit in skipped.values()} == {"skip scan"}
+    for label, audit in joined.items():
+        other = skipped[label]
+        assert (other.state, other.orphans, other.distinct, other.samples) == (
+            audit.state,
+            audit.orphans,
+            audit.distinct,
+            audit.samples,
+        ), label
+    found = joined[LABEL]
+    assert (found.orphans, found.distinct, found.exact, len(found.samples)) == (17, 3, True, 5)
+
+
+def test_a_skip_scan_that_meets_too_many_values_gives_way(
+    owner: Owner, looked: Callable[[], Context]
+) -> None:
+    owner.execute(
+        "ALTER TABLE public.workflow_stage_actions ALTER workflow_stage_id SET (n_distinct = 2)"
+    )
+    owner.execute("ANALYZE public.workflow_stage_actions")
+    context = looked()
+    (number,) = (
+        place
+        for place, item in enumerate(context.relationships)
+        if item.label == "workflow_stage_actions.workflow_stage_id"
+    )
+    (target,) = engine.targets(
+        context.session,
+        [context.relationships.items[number]],
+        context.schema,
+        [context.comparisons[number]],
+    )
+    assert target.statistics.distinct == 2
+    audit = engine.one(context.session, target, Options())
+    assert (audit.state, audit.strategy, audit.exact) == (AuditState.CLEAN, "anti-join", True)
+
+
+def test_workers_share_one_snapshot(owner: Owner, looked: Callable[[], Context]) -> None:
+    context = looked()
+    work = parallel.prepare(
+        context.session, context, Options(), Limits(jobs=3), lambda _audit: None
+    )
+    break_stages(owner, 9)
+    assert {audit.state for audit in parallel.run(work).values()} == {AuditState.CLEAN}
+    again = parallel.in_snapshot(looked().session, looked(), Options())
+    assert sum(audit.orphans or 0 for audit in again) == 9
+
+
+def test_a_sample_bounds_what_is_there(owner: Owner, looked: Callable[[], Context]) -> None:
+    owner.execute(
+        "INSERT INTO public.workflow_stage_actions (id, workflow_stage_id, action_type, action_at)"
+        " SELECT 'more' || n, CASE WHEN n % 10 = 0 THEN 'gone' ELSE s.id END, 'APPROVE', now()"
+        " FROM (SELECT min(id) AS id FROM public.workflow_stages) s,"
+        " generate_series(1, 60000) n"
+    )
+    owner.execute("ANALYZE public.workflow_stage_actions")
+    context = looked()
+    targets = engine.targets(
+        context.session, context.relationships.items, context.schema, context.comparisons
+    )
+    (target,) = (
+        t for t in targets if t.relationship.label == "workflow_stage_actions.workflow_stage_id"
+    )
+    options = Options(strategy=Strategy.SAMPLE, sample_percent=20.0)
+    audit = engine.one(context.session, target, options)
+    assert (audit.state, audit.exact, audit.strategy) == (AuditState.ESTIMATED, False, "sample")
+    assert audit.bounds is not None
+    low, high = audit.bounds
+    assert low <= 6000 <= high
+    assert high - low < 6000
