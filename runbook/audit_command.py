@@ -16,13 +16,13 @@ import typer
 from rich.console import Console
 
 from runbook import environment as environments
-from runbook import record, session, steps
+from runbook import record, replica, session, steps
 from runbook.audit import outcome as outcomes
 from runbook.audit import parallel
 from runbook.audit.engine import Options
 from runbook.audit.outcome import Outcome
-from runbook.audit.parallel import Limits
 from runbook.audit.strategy import Strategy
+from runbook.audit.work import Limits
 from runbook.audit_output import show, write
 from runbook.checks import Context
 from runbook.environment import Environment
@@ -33,16 +33,12 @@ from runbook.relationships import Relationships
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
 
-POSITION = """
-    SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-                ELSE pg_current_wal_lsn() END::text
-"""
-
-err = Console(stderr=True, highlight=False)
-
 SEES_OTHERS = """
     SELECT current_user::text, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
 """
+
+
+err = Console(stderr=True, highlight=False)
 
 
 @dataclass(frozen=True)
@@ -158,7 +154,6 @@ def _counted(
     started = datetime.now(UTC)
     fingerprint = context.schema.fingerprint
     kept = outcomes.finished_before(before, fingerprint) if before else {}
-    (position,) = session.fetch(context.session, POSITION)[0]
     server = session.server_facts(context.session)
     task = progress.task("audit", len(context.relationships))
     audits, interrupted = _count(context, request, kept, task)
@@ -167,7 +162,7 @@ def _counted(
         database=server.database,
         server_version=server.version,
         fingerprint=fingerprint,
-        position=position,
+        position=replica.read(context.session).replay_lsn,
         started=started,
         finished=datetime.now(UTC),
         interrupted=interrupted,

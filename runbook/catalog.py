@@ -34,7 +34,7 @@ TABLES: LiteralString = (
     SELECT c.oid, n.nspname, c.relname, c.relkind::text, GREATEST(c.reltuples, 0)::bigint,
            EXISTS (SELECT FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid
                     WHERE i.inhparent = c.oid AND NOT k.relispartition),
-           row_security_active(c.oid), pg_get_userbyid(c.relowner)::text
+           row_security_active(c.oid), pg_get_userbyid(c.relowner)::text, c.relpersistence::text
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND
 """
@@ -96,17 +96,22 @@ CHECKS: LiteralString = (
 # conenforced and conperiod exist from 18 on: reading the row as JSON works on older servers.
 FOREIGN_KEYS: LiteralString = (
     """
+    WITH RECURSIVE clones AS (
+        SELECT k.oid AS key, k.oid FROM pg_constraint k
+         WHERE k.contype = 'f' AND k.conparentid = 0
+         UNION ALL
+        SELECT clones.key, s.oid FROM pg_constraint s JOIN clones ON s.conparentid = clones.oid
+    ), disabled AS (  -- once for all keys: in a subquery of each it scans pg_trigger for each
+        SELECT clones.key, count(*) AS triggers
+          FROM pg_trigger t JOIN clones ON t.tgconstraint = clones.oid
+         WHERE t.tgenabled NOT IN ('O', 'A') GROUP BY clones.key
+    )
     SELECT k.conname, n.nspname, c.relname, pn.nspname, p.relname,
            k.confdeltype::text, k.confupdtype::text, k.confmatchtype::text, k.condeferrable,
            k.convalidated,
            coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true),
            coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false),
-           (WITH RECURSIVE clones AS (
-                SELECT k.oid
-                 UNION ALL
-                SELECT s.oid FROM pg_constraint s JOIN clones ON s.conparentid = clones.oid)
-            SELECT count(*) FROM pg_trigger t JOIN clones ON t.tgconstraint = clones.oid
-             WHERE t.tgenabled NOT IN ('O', 'A')),
+           coalesce(d.triggers, 0),
            (SELECT array_agg(a.attname::text ORDER BY u.place)
               FROM unnest(k.conkey) WITH ORDINALITY u(attnum, place)
               JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
@@ -118,6 +123,7 @@ FOREIGN_KEYS: LiteralString = (
       JOIN pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_class p ON p.oid = k.confrelid
       JOIN pg_namespace pn ON pn.oid = p.relnamespace
+      LEFT JOIN disabled d ON d.key = k.oid
      WHERE k.contype = 'f' AND k.conparentid = 0 AND
 """
     + _OURS
@@ -147,7 +153,7 @@ def read(session: Session, schemas: Sequence[str] | None = None) -> Schema:
     indexes = _grouped(fetch(session, INDEXES, *filters), index_from_row)
     checks = _grouped(fetch(session, CHECKS, *filters), check_from_row)
     tables = {}
-    for oid, schema, name, kind, rows, inherited, security, owner in fetch(
+    for oid, schema, name, kind, rows, inherited, security, owner, persistence in fetch(
         session, TABLES, *filters
     ):
         table = TableName(schema, name)
@@ -161,6 +167,7 @@ def read(session: Session, schemas: Sequence[str] | None = None) -> Schema:
             has_inheritance_children=inherited,
             row_security=security,
             owner=owner,
+            persistence=persistence,
         )
     return Schema(
         tables=tables,

@@ -119,14 +119,24 @@ def _impossible(item: Relationship, schema: Schema, comparison: Comparisons) -> 
     for table in (child, parent):
         if table.kind not in ("r", "p"):
             return f"{table.name} is not a table that can hold or be the target of a key"
-    virtual = [c for c in item.columns if (column := child.column(c)) and column.generated == "v"]
-    if virtual:
-        return f"column {virtual[0]!r} is a virtual generated column"
+    if child.persistence == "p" and parent.persistence != "p":
+        return f"{parent.name} is unlogged, and {child.name} is not"
+    if generated := _generated(item, child):
+        return generated
     if comparison.incomparable:
         mine, theirs = comparison.incomparable
         return f"no equality operator between {mine} and {theirs}"
     if not comparison.pairs:
         return _no_index(item, parent)
+    return ""
+
+
+def _generated(item: Relationship, child: Table) -> str:
+    for column in (found for name in item.columns if (found := child.column(name))):
+        if column.generated == "v":
+            return f"column {column.name!r} is a virtual generated column"
+        if column.generated and item.on_delete in (Action.SET_NULL, Action.SET_DEFAULT):
+            return f"column {column.name!r} is generated: on delete {item.on_delete} cannot set it"
     return ""
 
 

@@ -71,7 +71,8 @@ class Environment(BaseModel, title="[environments.NAME]"):
 
     ``reader`` serves everything that only looks; ``owner`` is used by the checks that write,
     inside transactions that are rolled back, and only where ``writes`` is true. ``gate`` decides
-    the exit code. A result older than ``fresh_for`` is stale.
+    the exit code. A result older than ``fresh_for`` is stale. On a standby nothing is called clean
+    while its data may be older than ``replica_lag``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,6 +86,7 @@ class Environment(BaseModel, title="[environments.NAME]"):
     gate: str
     gates: tuple[str, ...] = ()
     fresh_for: Duration = timedelta(days=1)
+    replica_lag: Duration = timedelta(minutes=1)
     timeouts: Timeouts = Field(default_factory=Timeouts)
 
     @model_validator(mode="after")

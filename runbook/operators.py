@@ -72,7 +72,7 @@ WITH wanted AS (
            AND (SELECT array_agg(k.attnum ORDER BY k.attnum)
                   FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n)
                  WHERE k.n <= i.indnkeyatts) = t.columns
-     ORDER BY t.relationship, i.indisprimary DESC, i.indexrelid
+     ORDER BY t.relationship, i.indexrelid  -- as RelationGetIndexList has them
 ), typed AS (
     SELECT r.*, x.relname AS index, oc.opcfamily AS family, oc.opcintype AS itype,
            (WITH RECURSIVE b AS (SELECT t.oid, t.typtype, t.typbasetype FROM pg_type t
@@ -106,15 +106,26 @@ WITH wanted AS (
                AND o.amoplefttype = t.itype AND o.amoprighttype = t.itype) AS own,
            CASE WHEN t.itype = 'anyenum'::regtype
                 THEN t.ctype = t.ptype AND t.ctype = t.cbase  -- it sees no enum in a domain
+                WHEN t.itype = 'record'::regtype
+                THEN (SELECT typtype FROM pg_type WHERE oid = t.cbase) = 'c'
                 WHEN (SELECT typtype FROM pg_type WHERE oid = t.itype) = 'p'
                 THEN t.cbase = t.pbase
                 ELSE t.cbase = t.itype
                      OR EXISTS (SELECT FROM pg_cast k WHERE k.castsource = t.cbase
                                    AND k.casttarget = t.itype AND k.castcontext = 'i')
-           END AS coercible
+           END AS coercible,
+           -- one of two collations may call equal what the other does not: refused since 18
+           current_setting('server_version_num')::int >= 180000 AND t.pcoll <> t.ccoll
+           AND (t.pcoll = 0 OR t.ccoll = 0
+                OR EXISTS (SELECT FROM pg_collation k WHERE k.oid IN (t.pcoll, t.ccoll)
+                              AND NOT k.collisdeterministic)) AS at_odds
       FROM typed t
 )
-SELECT m.relationship, m.index::text, format_type(m.ctype, NULL), format_type(m.ptype, NULL),
+SELECT m.relationship, m.index::text,
+       format_type(m.ctype, NULL) || CASE WHEN NOT m.at_odds THEN ''
+           ELSE coalesce(' collate ' || quote_ident(cc.collname), ' without a collation') END,
+       format_type(m.ptype, NULL) || CASE WHEN NOT m.at_odds THEN ''
+           ELSE coalesce(' collate ' || quote_ident(co.collname), ' without a collation') END,
        n.nspname::text, o.oprname::text,
        CASE WHEN l.typtype <> 'p' AND o.oprleft <> m.ptype THEN format_type(o.oprleft, -1)
             ELSE '' END,
@@ -124,17 +135,31 @@ SELECT m.relationship, m.index::text, format_type(m.ctype, NULL), format_type(m.
        co.collname::text
   FROM matched m
   LEFT JOIN pg_operator o ON o.oid = coalesce(m.direct, CASE WHEN m.coercible THEN m.own END)
+       AND NOT m.at_odds
   LEFT JOIN pg_namespace n ON n.oid = o.oprnamespace
   LEFT JOIN pg_type l ON l.oid = o.oprleft
   LEFT JOIN pg_type r ON r.oid = o.oprright
   LEFT JOIN pg_collation co ON co.oid = m.pcoll
+  LEFT JOIN pg_collation cc ON cc.oid = m.ccoll
   LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace
  ORDER BY m.relationship, m.place
 """
 
 
+# The planner takes what unnest yields for a handful of rows and joins it in nested loops: all of
+# 10,000 relationships at once would be a hundred million comparisons.
+BATCH = 500
+
+
 def read(session: Session, relationships: Sequence[Relationship]) -> tuple[Comparisons, ...]:
     """How each relationship would be compared, in their order; in the caller's transaction."""
+    found: list[Comparisons] = []
+    for first in range(0, len(relationships), BATCH):
+        found += _batch(session, relationships[first : first + BATCH])
+    return tuple(found)
+
+
+def _batch(session: Session, relationships: Sequence[Relationship]) -> list[Comparisons]:
     rows = [
         (
             number,
@@ -145,11 +170,11 @@ def read(session: Session, relationships: Sequence[Relationship]) -> tuple[Compa
         for number, item in enumerate(relationships)
         for place, (column, reference) in enumerate(zip(item.columns, item.references, strict=True))
     ]
-    wanted = [list(values) for values in zip(*rows, strict=True)] or [[] for _ in range(8)]
+    wanted = [list(values) for values in zip(*rows, strict=True)]
     found: defaultdict[int, list[tuple[object, ...]]] = defaultdict(list)
     for number, *values in fetch(session, COMPARISONS, *wanted):
         found[number].append(tuple(values))
-    return tuple(from_rows(found[number]) for number in range(len(relationships)))
+    return [from_rows(found[number]) for number in range(len(relationships))]
 
 
 def from_rows(rows: Sequence[tuple[object, ...]]) -> Comparisons:

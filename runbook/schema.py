@@ -161,7 +161,10 @@ class ForeignKey:
 
 @dataclass(frozen=True)
 class Table:
-    """A table (kind ``r``), partitioned table (``p``), view, foreign table …"""
+    """A table (kind ``r``), partitioned table (``p``), view, foreign table …
+
+    ``persistence`` is ``p`` (permanent) or ``u`` (unlogged).
+    """
 
     name: TableName
     kind: str
@@ -172,6 +175,7 @@ class Table:
     has_inheritance_children: bool = False
     row_security: bool = False
     owner: str = ""
+    persistence: str = "p"
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)

@@ -92,6 +92,8 @@ SELECT s.n,
                  LEFT JOIN pg_collation co ON co.oid = a.attcollation
                 WHERE k.place <= cardinality(s.columns)) led
          WHERE i.indrelid = s.child AND s.kind = 'r' AND i.indisvalid AND i.indisready
+           AND EXISTS (SELECT FROM pg_attribute first WHERE first.attrelid = s.child
+                          AND first.attnum = i.indkey[0] AND first.attname = ANY (s.columns))
            AND i.indexprs IS NULL
            AND (i.indpred IS NULL
                 OR pg_get_expr(i.indpred, i.indrelid) IN (

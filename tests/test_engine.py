@@ -10,8 +10,9 @@ import pytest
 from runbook import session, steps
 from runbook.audit import engine, parallel
 from runbook.audit.engine import Options
-from runbook.audit.parallel import Limits
 from runbook.audit.strategy import Strategy
+from runbook.audit.target import targets
+from runbook.audit.work import Limits
 from runbook.checks import Context
 from runbook.findings import Audit, AuditState
 from runbook.settings import Settings
@@ -98,7 +99,7 @@ def test_a_skip_scan_that_meets_too_many_values_gives_way(
         for place, item in enumerate(context.relationships)
         if item.label == "workflow_stage_actions.workflow_stage_id"
     )
-    (target,) = engine.targets(
+    (target,) = targets(
         context.session,
         [context.relationships.items[number]],
         context.schema,
@@ -129,11 +130,11 @@ def test_a_sample_bounds_what_is_there(owner: Owner, looked: Callable[[], Contex
     )
     owner.execute("ANALYZE public.workflow_stage_actions")
     context = looked()
-    targets = engine.targets(
+    found = targets(
         context.session, context.relationships.items, context.schema, context.comparisons
     )
     (target,) = (
-        t for t in targets if t.relationship.label == "workflow_stage_actions.workflow_stage_id"
+        t for t in found if t.relationship.label == "workflow_stage_actions.workflow_stage_id"
     )
     options = Options(strategy=Strategy.SAMPLE, sample_percent=20.0)
     audit = engine.one(context.session, target, options)

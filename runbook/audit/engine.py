@@ -13,15 +13,14 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from runbook import statistics
 from runbook.audit import query, sample, skip_scan, strategy
 from runbook.audit.strategy import Plan, Strategy
+from runbook.audit.target import Target, targets
 from runbook.findings import Audit, AuditState
 from runbook.operators import Comparisons
 from runbook.relationships import Relationship
-from runbook.schema import Match, Schema
+from runbook.schema import Schema
 from runbook.session import Session, reason
-from runbook.statistics import UNKNOWN, Statistics
 
 SAMPLES = 5
 MEMORY = 256 * 1024 * 1024
@@ -37,69 +36,6 @@ class Options:
     samples: int = SAMPLES
     memory: int = MEMORY
     sample_percent: float = SAMPLE_PERCENT
-
-
-@dataclass(frozen=True)
-class Target:
-    """A relationship with all that is needed to count its orphan rows."""
-
-    relationship: Relationship
-    schema: Schema
-    comparisons: Comparisons
-    statistics: Statistics
-
-    @property
-    def match(self) -> Match:
-        return match_of(self.relationship, self.schema)
-
-    @property
-    def found(self) -> sql.Composed:
-        """``FROM … WHERE …``: the orphan rows."""
-        return query.orphans(self.relationship, self.schema, self.comparisons, self.match)
-
-    @property
-    def child(self) -> sql.Composed:
-        return query.table(self.schema.tables[self.relationship.child])
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns that name a child row; empty without a primary key."""
-        primary = self.schema.tables[self.relationship.child].primary_key
-        return primary.columns if primary else ()
-
-    @property
-    def not_looked(self) -> str:
-        """Why its rows cannot be counted at all; empty when they can."""
-        shape = self.relationship.shape
-        if any(key.temporal and key.shape == shape for key in self.schema.foreign_keys):
-            return "a key with PERIOD compares ranges, which is not counted yet"
-        if not self.comparisons.pairs:
-            return "PostgreSQL could not compare the two sides: the key is impossible"
-        return ""
-
-
-def targets(
-    session: Session,
-    relationships: Sequence[Relationship],
-    schema: Schema,
-    comparisons: Sequence[Comparisons],
-) -> tuple[Target, ...]:
-    """Everything that is needed to count, with the statistics read in the caller's transaction.
-
-    Statistics only choose the way: when they cannot be read, everything is counted by anti-join,
-    and what is wrong with the server shows there. Raises psycopg.Error for a lost connection.
-    """
-    try:
-        with session.transaction():
-            known = statistics.read(session, relationships)
-    except psycopg.Error:
-        if session.closed:
-            raise
-        known = (UNKNOWN,) * len(relationships)
-    return tuple(
-        Target(relationship, schema, comparison, numbers)
-        for relationship, comparison, numbers in zip(relationships, comparisons, known, strict=True)
-    )
 
 
 def count(
@@ -267,11 +203,3 @@ def _keys(session: Session, statement: sql.Composed, options: Options) -> tuple[
         return ()
     limited = statement + sql.Literal(options.samples)
     return tuple(row[0] for row in session.execute(limited).fetchall())
-
-
-def match_of(relationship: Relationship, schema: Schema) -> Match:
-    """MATCH FULL where the database declares the key so, else MATCH SIMPLE."""
-    for key in schema.keys_of(relationship.child):
-        if key.shape == relationship.shape:
-            return key.match
-    return Match.SIMPLE

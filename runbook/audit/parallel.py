@@ -11,16 +11,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
 import psycopg
 
+from runbook import replica
 from runbook import session as sessions
 from runbook.audit import engine
-from runbook.audit.engine import Options, Target
+from runbook.audit.engine import Options
+from runbook.audit.target import Target, targets
+from runbook.audit.work import Limits, Work
 from runbook.environment import Environment
 from runbook.errors import IncompleteError
 from runbook.findings import Audit, AuditState
@@ -34,56 +36,6 @@ RETRIED = ("40001",)  # a standby cancels what conflicts with its replay
 INTERRUPTED = "interrupted"
 POLL_SECONDS = 0.1
 LOAD_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How hard to work: workers, seconds for all, active sessions of others to wait for."""
-
-    jobs: int = 2
-    budget: timedelta | None = None
-    max_load: int | None = None
-
-
-@dataclass
-class Work:
-    """The queue that the workers share, and how to stop them."""
-
-    environment: Environment
-    snapshot: str
-    options: Options
-    limits: Limits
-    progress: Callable[[Audit], None]
-    queue: deque[Target]
-    done: dict[str, Audit] = field(default_factory=dict)
-    stopped: threading.Event = field(default_factory=threading.Event)
-    open: set[Session] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    started: float = field(default_factory=time.monotonic)
-
-    def next(self) -> Target | None:
-        with self.lock:
-            return self.queue.popleft() if self.queue and not self.stopped.is_set() else None
-
-    def keep(self, audit: Audit) -> None:
-        with self.lock:
-            self.done[audit.relationship.id] = audit
-            self.progress(audit)
-
-    def left(self) -> float | None:
-        """Seconds of the budget that are left; None without a budget."""
-        if self.limits.budget is None:
-            return None
-        return self.limits.budget.total_seconds() - (time.monotonic() - self.started)
-
-    def stop(self) -> None:
-        """Hand out no more work and cancel what the server is doing for us, at once."""
-        self.stopped.set()
-        with self.lock:
-            working = list(self.open)
-        for session in working:
-            with suppress(psycopg.Error):  # it may be gone already; then there is nothing to end
-                session.cancel_safe(timeout=5)
 
 
 class Looked(Protocol):
@@ -123,10 +75,16 @@ def prepare(
     (snapshot,) = fetch(exporter, "SELECT pg_export_snapshot()")[0]
     # the workers' time is the exporter's idle time: its own limit would end them all
     exporter.execute("SET LOCAL idle_in_transaction_session_timeout = '24h'")
-    targets = engine.targets(
-        exporter, looked.relationships.items, looked.schema, looked.comparisons
+    found = targets(exporter, looked.relationships.items, looked.schema, looked.comparisons)
+    return Work(
+        environment=looked.environment,
+        exporter=exporter,
+        snapshot=str(snapshot),
+        options=options,
+        limits=limits,
+        progress=progress,
+        queue=order(found),
     )
-    return Work(looked.environment, str(snapshot), options, limits, progress, order(targets))
 
 
 def order(targets: Sequence[Target]) -> deque[Target]:
@@ -146,10 +104,16 @@ def order(targets: Sequence[Target]) -> deque[Target]:
 def run(work: Work) -> dict[str, Audit]:
     """Look at everything in the queue; returns the audits by relationship id.
 
+    On a standby whose data may be too old, before or after, nothing counts as looked at.
     KeyboardInterrupt cancels the statements on the server, keeps what is finished and comes out
     again; what was not finished is then ``not looked``, with the reason ``interrupted``.
     """
     waiting = list(work.queue)
+    doubt = _doubt(work)
+    if doubt:
+        work.queue.clear()
+        _distrust(work, waiting, doubt)
+        return work.done
     threads = [
         threading.Thread(target=_worker, args=(work,), daemon=True, name=f"audit-{number}")
         for number in range(max(1, min(work.limits.jobs, len(waiting))))
@@ -166,7 +130,27 @@ def run(work: Work) -> dict[str, Audit]:
         _mark(work, waiting)
         raise
     _mark(work, waiting)
+    doubt = _doubt(work)
+    if doubt:
+        _distrust(work, waiting, doubt)
     return work.done
+
+
+def _doubt(work: Work) -> str:
+    """Why the server's data may be too old; empty when they are not, or it cannot be asked."""
+    try:
+        found = replica.read(work.exporter)
+    except psycopg.Error as error:
+        # gone on a primary, the audits that still needed its snapshot say so themselves
+        return f"the standby cannot be asked again: {reason(error)}" if work.standby else ""
+    work.standby = found.in_recovery
+    return found.doubt(work.environment.replica_lag)
+
+
+def _distrust(work: Work, targets: Sequence[Target], doubt: str) -> None:
+    for target in targets:
+        item = target.relationship
+        work.done[item.id] = Audit(item, AuditState.COULD_NOT_LOOK, reason=doubt)
 
 
 def _mark(work: Work, targets: Sequence[Target]) -> None:

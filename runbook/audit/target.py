@@ -1,0 +1,88 @@
+"""What is needed to count the orphan rows of a relationship, read before anything is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from runbook import statistics
+from runbook.audit import query
+from runbook.operators import Comparisons
+from runbook.relationships import Relationship
+from runbook.schema import Match, Schema
+from runbook.session import Session
+from runbook.statistics import UNKNOWN, Statistics
+
+
+@dataclass(frozen=True)
+class Target:
+    """A relationship with all that is needed to count its orphan rows."""
+
+    relationship: Relationship
+    schema: Schema
+    comparisons: Comparisons
+    statistics: Statistics
+
+    @property
+    def match(self) -> Match:
+        return match_of(self.relationship, self.schema)
+
+    @property
+    def found(self) -> sql.Composed:
+        """``FROM … WHERE …``: the orphan rows."""
+        return query.orphans(self.relationship, self.schema, self.comparisons, self.match)
+
+    @property
+    def child(self) -> sql.Composed:
+        return query.table(self.schema.tables[self.relationship.child])
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a child row; empty without a primary key."""
+        primary = self.schema.tables[self.relationship.child].primary_key
+        return primary.columns if primary else ()
+
+    @property
+    def not_looked(self) -> str:
+        """Why its rows cannot be counted at all; empty when they can."""
+        shape = self.relationship.shape
+        if any(key.temporal and key.shape == shape for key in self.schema.foreign_keys):
+            return "a key with PERIOD compares ranges, which is not counted yet"
+        if not self.comparisons.pairs:
+            return "PostgreSQL could not compare the two sides: the key is impossible"
+        return ""
+
+
+def targets(
+    session: Session,
+    relationships: Sequence[Relationship],
+    schema: Schema,
+    comparisons: Sequence[Comparisons],
+) -> tuple[Target, ...]:
+    """Everything that is needed to count, with the statistics read in the caller's transaction.
+
+    Statistics only choose the way: when they cannot be read, everything is counted by anti-join,
+    and what is wrong with the server shows there. Raises psycopg.Error for a lost connection.
+    """
+    try:
+        with session.transaction():
+            known = statistics.read(session, relationships)
+    except psycopg.Error:
+        if session.closed:
+            raise
+        known = (UNKNOWN,) * len(relationships)
+    return tuple(
+        Target(relationship, schema, comparison, numbers)
+        for relationship, comparison, numbers in zip(relationships, comparisons, known, strict=True)
+    )
+
+
+def match_of(relationship: Relationship, schema: Schema) -> Match:
+    """MATCH FULL where the database declares the key so, else MATCH SIMPLE."""
+    for key in schema.keys_of(relationship.child):
+        if key.shape == relationship.shape:
+            return key.match
+    return Match.SIMPLE

@@ -1,0 +1,78 @@
+"""What a benchmark found, as facts that the site quotes (``bench.<name>``).
+
+The file has a section for each part of the benchmark, with the day and the conditions that its
+figures were measured on; a new measurement replaces its own section alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.bench.catalogs import Reading
+from tests.bench.ratios import Measured
+from tests.bench.ways import ANTI, ENGINE, SKIP, WAYS
+
+Value = str | int | float
+
+
+def slug(title: str) -> str:
+    return re.sub(r"\W+", "_", title.lower())
+
+
+def rounded(value: float) -> float:
+    """Three significant digits: more would claim a precision that no benchmark has."""
+    return float(f"{value:.3g}")
+
+
+def of_ratios(
+    found: Sequence[Measured], everything: Measured, keys: int, rounds: int
+) -> dict[str, Value]:
+    facts: dict[str, Value] = {
+        "rows": everything.rows,
+        "relationships": len(found) * keys,
+        "shapes": len(found),
+        "rounds": rounds,
+    }
+    for shape in (*found, everything):
+        head = f"shape.{slug(shape.title)}"
+        facts[f"{head}.rows"] = shape.rows
+        facts[f"{head}.strategy"] = shape.strategy
+        facts[f"{head}.seconds"] = rounded(shape.median(ENGINE))
+        facts[f"{head}.over_best"] = rounded(shape.over_best(ENGINE, (SKIP, ANTI)))
+        for way in WAYS[1:]:
+            ratio = shape.ratio(way, ENGINE)
+            facts[f"{head}.{slug(way)}"] = "–" if ratio is None else rounded(ratio)
+    return facts
+
+
+def of_catalog(reading: Reading) -> dict[str, Value]:
+    facts: dict[str, Value] = {
+        "catalog.tables": reading.tables,
+        "catalog.keys": reading.keys,
+        "catalog.seconds": rounded(reading.total),
+        "catalog.megabytes": round(reading.megabytes),
+    }
+    return facts | {
+        f"catalog.{title}.seconds": rounded(seconds) for title, seconds in reading.seconds.items()
+    }
+
+
+def conditions(server_version: str) -> dict[str, Value]:
+    return {"postgresql": server_version, "cores": os.cpu_count() or 1}
+
+
+def save(path: Path, section: str, where: Mapping[str, Value], facts: Mapping[str, Value]) -> None:
+    """Replace one section of the file; the others keep their dates."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    named = {f"{section}.{name}": value for name, value in where.items()}
+    known[section] = {
+        "measured": datetime.now(UTC).date().isoformat(),
+        "facts": dict(facts) | named,
+    }
+    text = json.dumps(known, indent=2, ensure_ascii=False, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
