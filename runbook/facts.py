@@ -1,12 +1,14 @@
 """Facts: the values that pages quote, each with its source, its age and what proves it.
 
 Names: ``<environment>.…`` from the newest run record of an environment, ``history.…`` from the
-history file, ``limits.…`` from runbook.toml, ``project.…`` counted from the repository itself.
+history file, ``bench.…`` from what ``make bench`` saved, ``limits.…`` from runbook.toml,
+``project.…`` counted from the repository itself.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -84,7 +86,12 @@ def collect(settings: Settings) -> Facts:
             runs[name] = record.read(folder)
             for fact in of_run(runs[name], environment.fresh_for):
                 found[fact.name] = fact
-    for fact in (*of_history(settings), *of_limits(settings), *of_project(settings)):
+    for fact in (
+        *of_history(settings),
+        *of_benchmarks(settings),
+        *of_limits(settings),
+        *of_project(settings),
+    ):
         found[fact.name] = fact
     return Facts(found, runs)
 
@@ -143,6 +150,21 @@ def of_history(settings: Settings) -> Iterator[Fact]:
         if not isinstance(entry, dict) or not {"value", "source", "date"} <= entry.keys():
             raise FileError(path, None, f"[{name}] lacks value, source or date", "add them")
         yield Fact(f"history.{name}", entry["value"], entry["source"], entry["date"])
+
+
+def of_benchmarks(settings: Settings) -> Iterator[Fact]:
+    """What the benchmarks measured: benchmarks.json in the documents, where there is one."""
+    path = settings.path(settings.project.docs) / "benchmarks.json"
+    if not path.is_file():
+        return
+    try:
+        for part in json.loads(path.read_text(encoding="utf-8")).values():
+            measured = date.fromisoformat(part["measured"])
+            for name, value in part["facts"].items():
+                yield Fact(f"bench.{name}", value, "make bench", measured, proof="performance.md")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        hint = "measure again: python -m tests.bench --save"
+        raise FileError(path, None, f"cannot be read: {error!r}", hint) from None
 
 
 def of_limits(settings: Settings) -> Iterator[Fact]:

@@ -18,9 +18,9 @@ class Strategy(StrEnum):
 
 
 # One step of a skip scan, in the planner's cost units: an index descent in the child and one in
-# the parent. Measured at 3 to 6 µs beside about 4 µs a unit of a parallel hash anti-join in memory
+# the parent. Measured at 3 to 7 µs beside 4 to 6 µs a unit of a parallel hash anti-join in memory
 # (PostgreSQL 18, two cores); `make bench` repeats the measurement.
-STEP_COST = 3.0
+STEP_COST = 1.0
 START_COST = 600.0  # planning it, and its settings: about 2 ms
 SECONDS_PER_UNIT = 4e-6
 MOST_STEPS = 2**31 - 1

@@ -23,7 +23,7 @@ EXEMPT = (
     (r"\b(?:action|phase|step|audit|invariant) \d+\b", "an item's id"),
     (r"\bPostgreSQL \d+\b|\bPython \d\.\d+\+?|\bXML \d\.\d", "a product's version"),
     (r"\bSHA-256\b|\bUTF-8\b|\bWCAG \d\.\d", "a standard's name"),
-    (r"\bexit code \d\b|\bHTTP \d{3}\b", "a protocol's number"),
+    (r"\bexit\s+code \d\b|\bHTTP \d{3}\b", "a protocol's number"),
     (r"\b20\d\d-\d\d-\d\d\b", "a date"),
 )
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from runbook import session as sessions
-from tests.bench import results, server, shapes, ways
+from tests.bench import catalogs, results, server, shapes, sizes, ways
 from tests.bench.ratios import Measured, total
 from tests.bench.server import Bench
 
@@ -23,6 +23,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="of each way and shape")
     parser.add_argument("--shapes", nargs="*", default=[], help="only these titles")
     parser.add_argument("--folder", type=Path, help="for the server; removed at the end")
+    parser.add_argument("--catalog", type=int, metavar="TABLES", help="read so many tables instead")
+    parser.add_argument("--model", action="store_true", help="fit the cost model instead")
     parser.add_argument("--save", type=Path, help="JSON file whose facts the site quotes")
     return parser.parse_args()
 
@@ -62,20 +64,45 @@ def show(found: list[Measured], say: Console) -> None:
     say.print(table)
 
 
+def ratios(given: argparse.Namespace, bench: Bench, say: Console) -> dict[str, results.Value]:
+    found = [
+        measure(bench, shape, given.rows, given.rounds, say)
+        for shape in shapes.chosen(given.shapes)
+    ]
+    everything = total(found, "all", ways.WAYS)
+    show([*found, everything], say)
+    return results.of_ratios(found, everything, shapes.KEYS, given.rounds)
+
+
+def read_catalog(tables: int, bench: Bench, say: Console) -> dict[str, results.Value]:
+    catalogs.build(bench, tables)
+    reading = catalogs.read(bench, tables, catalogs.relationships(tables))
+    for title, seconds in reading.seconds.items():
+        say.print(f"{title}: {seconds:.2f} s")
+    say.print(f"together: {reading.total:.2f} s, peak {reading.megabytes:.0f} MB")
+    return results.of_catalog(reading)
+
+
+def fit_model(given: argparse.Namespace, bench: Bench, say: Console) -> dict[str, results.Value]:
+    facts = results.of_models(sizes.models(bench, given.rounds))
+    for name, value in facts.items():
+        say.print(f"{name}: {value}")
+    return facts
+
+
 def main() -> None:
     given = arguments()
     say = Console(width=140)
     with server.started(given.folder) as bench:
-        found = [
-            measure(bench, shape, given.rows, given.rounds, say)
-            for shape in shapes.chosen(given.shapes)
-        ]
-        version = version_of(bench)
-    everything = total(found, "all", ways.WAYS)
-    show([*found, everything], say)
+        where = results.conditions(version_of(bench))
+        if given.catalog:
+            section, facts = "catalog", read_catalog(given.catalog, bench, say)
+        elif given.model:
+            section, facts = "model", fit_model(given, bench, say)
+        else:
+            section, facts = "ratios", ratios(given, bench, say)
     if given.save:
-        facts = results.of_ratios(found, everything, shapes.KEYS, given.rounds)
-        results.save(given.save, "ratios", results.conditions(version), facts)
+        results.save(given.save, section, where, facts)
 
 
 if __name__ == "__main__":

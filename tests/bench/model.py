@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from operator import mul
 
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement: child rows, bytes of the child and parent rows; seconds."""
+    """One measurement: rows and bytes of the child, rows of the parent, and the seconds."""
 
     rows: int
     bytes: int
@@ -31,12 +32,15 @@ class Model:
     terms: Callable[[Point], tuple[float, ...]]
 
     def seconds(self, point: Point) -> float:
-        pairs = zip(self.coefficients, self.terms(point), strict=True)
-        return sum(factor * term for factor, term in pairs)
+        return float(sum(map(mul, self.coefficients, self.terms(point))))
 
     def error(self, point: Point) -> float:
         """How far the model is from a measurement, as a share of it."""
         return abs(self.seconds(point) - point.seconds) / point.seconds
+
+
+# a table that nobody could build here: rows of 100 bytes, and a million parents
+BILLION = Point(rows=1_000_000_000, bytes=100_000_000_000, parents=1_000_000, seconds=0.0)
 
 
 def anti_join_terms(point: Point) -> tuple[float, ...]:
@@ -65,7 +69,7 @@ def fit(
             found = solve(rows)
             if found is None or min(found) < 0:
                 continue
-            loss = sum((1 - sum(map(_product, zip(row, found, strict=True)))) ** 2 for row in rows)
+            loss = sum((1 - sum(map(mul, row, found))) ** 2 for row in rows)
             full = [0.0] * len(names)
             for place, factor in zip(subset, found, strict=True):
                 full[place] = factor
@@ -74,10 +78,6 @@ def fit(
     if best is None:
         raise ValueError(f"{len(points)} points do not determine a model")
     return Model(names, best[1], terms)
-
-
-def _product(pair: tuple[float, float]) -> float:
-    return pair[0] * pair[1]
 
 
 def solve(rows: Sequence[Sequence[float]]) -> tuple[float, ...] | None:

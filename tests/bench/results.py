@@ -12,9 +12,13 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 
+from runbook.audit.strategy import Strategy
 from tests.bench.catalogs import Reading
+from tests.bench.model import BILLION
 from tests.bench.ratios import Measured
+from tests.bench.sizes import CHECKED, FITTED, Models
 from tests.bench.ways import ANTI, ENGINE, SKIP, WAYS
 
 Value = str | int | float
@@ -60,6 +64,30 @@ def of_catalog(reading: Reading) -> dict[str, Value]:
     return facts | {
         f"catalog.{title}.seconds": rounded(seconds) for title, seconds in reading.seconds.items()
     }
+
+
+def of_models(models: Models) -> dict[str, Value]:
+    """Coefficients in milliseconds, errors in percent, the prediction in seconds."""
+    facts: dict[str, Value] = {
+        "model.sizes_fitted": ", ".join(f"{rows / 1e6:g} M" for rows in FITTED),
+        "model.sizes_checked": ", ".join(f"{rows / 1e6:g} M" for rows in CHECKED),
+        "model.points_checked": len(models.checked),
+        "model.billion.rows": BILLION.rows,
+        "model.billion.bytes_a_row": BILLION.bytes // BILLION.rows,
+        "model.billion.parents": BILLION.parents,
+    }
+    for strategy, model in (
+        (Strategy.ANTI_JOIN, models.anti_join),
+        (Strategy.SKIP_SCAN, models.skip_scan),
+    ):
+        head = f"model.{slug(strategy.value)}"
+        for name, seconds in zip(model.names, model.coefficients, strict=True):
+            facts[f"{head}.{slug(name)}"] = rounded(seconds * 1000)
+        errors = models.errors(strategy)
+        facts[f"{head}.error_median"] = round(median(errors) * 100)
+        facts[f"{head}.error_largest"] = round(max(errors) * 100)
+        facts[f"{head}.billion"] = rounded(model.seconds(BILLION))
+    return facts
 
 
 def conditions(server_version: str) -> dict[str, Value]:

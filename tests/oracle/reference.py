@@ -33,6 +33,9 @@ REFUSED = {
 # refused too, and the census says `missing`: a partitioned table that refers to its own partition
 # is in PostgreSQL's own way ("being used by active queries in this session")
 DELIBERATE = {"55006": "object_in_use"}
+# PostgreSQL declares and validates the key, and then refuses every row: the key's trigger compares
+# a `name`, whose collation is "C", with a text of another collation, and does not say which holds
+NO_ROW_WORKS = {"42P22": "indeterminate_collation"}
 UNREADABLE = "UNREADABLE"
 # a value of the child has no counterpart in the parent's type: how far PostgreSQL gets before it
 # stops is the plan's affair

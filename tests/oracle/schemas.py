@@ -28,8 +28,9 @@ NO_TARGETS = (
     "none", "deferrable", "deferred", "partial", "expression", "invalid", "wider", "exclude",
 )  # fmt: skip
 INDEXES = (
-    "leading", "leading", "leading", "leading", "partial", "one null", "descending", "nulls first", "mixed", "longer",
-    "other order", "hash", "half", "expression", "collated", "pattern", "brin", "reversed",
+    "leading", "leading", "leading", "leading", "partial", "one null", "descending", "nulls first",
+    "mixed", "longer", "other order", "hash", "half", "expression", "collated", "pattern", "brin",
+    "reversed",
 )  # fmt: skip
 ACTIONS = ("no action",) * 8 + ("cascade", "set null", "set default", "restrict")
 
