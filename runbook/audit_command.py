@@ -15,8 +15,8 @@ import psycopg
 import typer
 from rich.console import Console
 
+from runbook import census, operators, record, replica, session, steps
 from runbook import environment as environments
-from runbook import record, replica, session, steps
 from runbook.audit import outcome as outcomes
 from runbook.audit import parallel
 from runbook.audit.engine import Options
@@ -29,7 +29,7 @@ from runbook.environment import Environment
 from runbook.errors import IncompleteError, UsageError
 from runbook.findings import Audit
 from runbook.progress import Progress, Task
-from runbook.relationships import Relationships
+from runbook.relationships import Relationship, Relationships
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
 
@@ -131,7 +131,8 @@ def look(
     reader = session.connect(environment)
     try:
         with session.reading(reader, environment):
-            context = _narrowed(steps.look(settings, environment, reader), request.only)
+            context = _with_undeclared(steps.look(settings, environment, reader))
+            context = _narrowed(context, request.only)
             if request.limits.max_load is not None:
                 _must_see_others(reader)
             found = _counted(context, request, before, progress)
@@ -180,6 +181,34 @@ def _must_see_others(reader: session.Session) -> None:
             f"--max-load: {role!r} may not see what other sessions do",
             f"GRANT pg_read_all_stats TO {role}, or leave the option out",
         )
+
+
+def _with_undeclared(context: Context) -> Context:
+    """The context with the keys that no relationship mentions: they can be broken too."""
+    keys = census.undeclared(context.relationships, context.schema)
+    if not keys:
+        return context
+    found = tuple(
+        Relationship(
+            child=key.child,
+            columns=key.columns,
+            parent=key.parent,
+            references=key.references,
+            on_delete=key.on_delete,
+            why="a foreign key of the database that relationships.toml does not mention",
+        )
+        for key in keys
+    )
+    extra = Relationships(tuple({item.id: item for item in found}.values()))
+    comparisons = operators.read(context.session, extra.items)
+    return replace(
+        context,
+        relationships=replace(
+            context.relationships, items=(*context.relationships.items, *extra.items)
+        ),
+        comparisons=(*context.comparisons, *comparisons),
+        census=(*context.census, *census.take(extra, context.schema, comparisons)),
+    )
 
 
 def _narrowed(context: Context, only: tuple[str, ...]) -> Context:

@@ -25,7 +25,8 @@ def render(outcome: Outcome, relationships: Relationships, file: str, text: str)
     for audit in outcome.audits:
         if audit.state is AuditState.CLEAN:
             continue
-        line = declarations.line_of(text, ("relationship", number[audit.relationship.id]))
+        place = number.get(audit.relationship.id)
+        line = None if place is None else declarations.line_of(text, ("relationship", place))
         results.append(_result(audit, Path(file).as_posix(), line))
     driver = {
         "name": "fk-runbook",

@@ -1,6 +1,7 @@
 """What the planner knows of a relationship's two tables: sizes, distinct values, a usable index.
 
-Read from the catalogs in one query; a table that was never analyzed says so with None.
+Read from the catalogs in one query; a table that was never analyzed says so with None. The
+partitions come from pg_inherits: pg_partition_tree would lock each until the transaction ends.
 """
 
 from __future__ import annotations
@@ -48,13 +49,16 @@ WITH wanted AS (
       JOIN pg_class p ON p.relnamespace = pn.oid AND p.relname = w.pt
 ), sized AS (
     SELECT f.*,
-           (SELECT CASE WHEN min(l.reltuples) < 0 THEN NULL ELSE sum(l.reltuples) END::float8
-              FROM pg_partition_tree(f.child) t JOIN pg_class l ON l.oid = t.relid
-             WHERE t.isleaf AND f.kind = 'p') AS partition_rows,
-           (SELECT sum(l.relpages)::bigint
-              FROM pg_partition_tree(f.child) t JOIN pg_class l ON l.oid = t.relid
-             WHERE t.isleaf AND f.kind = 'p') AS partition_pages
+           l.rows AS partition_rows, l.pages AS partition_pages
       FROM found f
+      LEFT JOIN LATERAL (
+           WITH RECURSIVE part AS (SELECT f.child AS oid WHERE f.kind = 'p'
+                                    UNION ALL
+                                   SELECT i.inhrelid FROM part
+                                     JOIN pg_inherits i ON i.inhparent = part.oid)
+           SELECT CASE WHEN min(c.reltuples) < 0 THEN NULL ELSE sum(c.reltuples) END::float8
+                       AS rows, sum(c.relpages)::bigint AS pages
+             FROM part JOIN pg_class c ON c.oid = part.oid WHERE c.relkind = 'r') l ON true
 )
 SELECT s.n,
        CASE WHEN s.kind = 'p' THEN s.partition_rows

@@ -111,6 +111,20 @@ def test_orphan_rows_are_findings(auditor: Auditor) -> None:
     assert said.count(",") == 1
 
 
+def test_a_key_that_nobody_declared_is_audited_too(auditor: Auditor, connect: Connect) -> None:
+    auditor.owner.execute(
+        "CREATE TABLE public.notes (id int PRIMARY KEY, user_id text REFERENCES public.users)"
+    )
+    with connect(auditor.owner.info.dbname, None) as admin, admin.transaction():
+        admin.execute("SET LOCAL session_replication_role = replica")
+        admin.execute("INSERT INTO public.notes VALUES (1, 'nobody')")
+    found = auditor("--sarif", "a.sarif")
+    assert found.returncode == 1, found.stderr
+    assert "staging: 1 orphan row, 58 of 58 relationships looked at; " in found.stdout
+    (result,) = json.loads((auditor.folder / "a.sarif").read_text("utf-8"))["runs"][0]["results"]
+    assert result["message"]["text"] == "notes.user_id: 1 orphan row"
+
+
 def test_json_on_standard_output_is_nothing_else(auditor: Auditor) -> None:
     found = auditor("--json", "-", "--only", "punchlists.workflow_instance_id")
     value = json.loads(found.stdout)
