@@ -5,6 +5,7 @@ VENV ?= .venv
 SERVE ?=
 UPGRADE ?=
 WORKERS ?= 2
+EXAMPLES ?= 1000
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -13,12 +14,13 @@ WORKFLOWS := .github/workflows
 # scripts in a virtual environment name its place: one that was moved is made again
 $(shell [ "$$(cat "$(VENV)/.place" 2>/dev/null)" = "$$(pwd -P)" ] || rm -f "$(VENV)/.locked" "$(INSTALLED)")
 
-.PHONY: help demo test check docs bench lock clean
+.PHONY: help demo test oracle check docs bench lock clean
 
 help:
 	@echo "make demo           run the runbook on three demo environments and build the site"
 	@echo "make demo SERVE=1   the same, then serve the site"
 	@echo "make test           the tests that need nothing but this checkout (under five minutes)"
+	@echo "make oracle         random schemas against PostgreSQL's own verdict, 1,000 on each server"
 	@echo "make check          style, types, workflows and the lock file"
 	@echo "make docs           build the site from the run records that are there"
 	@echo "make bench          the benchmarks"
@@ -30,6 +32,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	"$(BIN)/pytest" -n $(WORKERS) -m "not slow and not browser and not postgres15"
+
+oracle: $(INSTALLED)
+	ORACLE_EXAMPLES="$(EXAMPLES)" "$(BIN)/pytest" -n $(WORKERS) -m oracle -rsP tests/test_oracle.py
 
 check: $(INSTALLED)
 	"$(BIN)/ruff" check .

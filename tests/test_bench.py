@@ -82,8 +82,8 @@ def test_the_queries_of_other_tools() -> None:
     )
     assert left_join(composite) == (
         "SELECT count(*) FROM bench.composite c LEFT JOIN bench.composite_parent p"
-        ' ON p."tenant" = c."key_1_tenant" AND p."id" = c."key_1"'
-        ' WHERE p."tenant" IS NULL AND c."key_1_tenant" IS NOT NULL AND c."key_1" IS NOT NULL'
+        " ON p.tenant = c.key_1_tenant AND p.id = c.key_1"
+        " WHERE p.tenant IS NULL AND c.key_1_tenant IS NOT NULL AND c.key_1 IS NOT NULL"
     )
     assert "left join parent on child.from_field = parent.to_field" in dbt(plain)
 

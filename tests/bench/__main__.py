@@ -24,6 +24,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shapes", nargs="*", default=[], help="only these titles")
     parser.add_argument("--folder", type=Path, help="for the server; removed at the end")
     parser.add_argument("--catalog", type=int, metavar="TABLES", help="read so many tables instead")
+    parser.add_argument("--census", action="store_true", help="with --catalog: take it as well")
     parser.add_argument("--model", action="store_true", help="fit the cost model instead")
     parser.add_argument("--save", type=Path, help="JSON file whose facts the site quotes")
     return parser.parse_args()
@@ -74,9 +75,10 @@ def ratios(given: argparse.Namespace, bench: Bench, say: Console) -> dict[str, r
     return results.of_ratios(found, everything, shapes.KEYS, given.rounds)
 
 
-def read_catalog(tables: int, bench: Bench, say: Console) -> dict[str, results.Value]:
+def read_catalog(given: argparse.Namespace, bench: Bench, say: Console) -> dict[str, results.Value]:
+    tables = given.catalog
     catalogs.build(bench, tables)
-    reading = catalogs.read(bench, tables, catalogs.relationships(tables))
+    reading = catalogs.read(bench, tables, catalogs.relationships(tables), given.census)
     for title, seconds in reading.seconds.items():
         say.print(f"{title}: {seconds:.2f} s")
     say.print(f"together: {reading.total:.2f} s, peak {reading.megabytes:.0f} MB")
@@ -96,7 +98,7 @@ def main() -> None:
     with server.started(given.folder) as bench:
         where = results.conditions(version_of(bench))
         if given.catalog:
-            section, facts = "catalog", read_catalog(given.catalog, bench, say)
+            section, facts = "catalog", read_catalog(given, bench, say)
         elif given.model:
             section, facts = "model", fit_model(given, bench, say)
         else:

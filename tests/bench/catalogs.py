@@ -75,7 +75,7 @@ def build(bench: Bench, tables: int) -> None:
     bench.owner.execute("ANALYZE")
 
 
-def read(bench: Bench, tables: int, keys: Relationships, census_too: bool = True) -> Reading:
+def read(bench: Bench, tables: int, keys: Relationships, with_census: bool) -> Reading:
     """Read everything that an audit reads before it counts, in one transaction."""
     seconds: dict[str, float] = {}
 
@@ -92,7 +92,7 @@ def read(bench: Bench, tables: int, keys: Relationships, census_too: bool = True
             clocked("statistics", lambda: statistics.read(reader, keys.items))
     finally:
         reader.close()
-    if census_too:
+    if with_census:
         clocked("census", lambda: census.take(keys, schema, comparisons))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     per_megabyte = 1024**2 if sys.platform == "darwin" else 1024  # bytes there, kilobytes here

@@ -69,6 +69,7 @@ def of_catalog(reading: Reading) -> dict[str, Value]:
 def of_models(models: Models) -> dict[str, Value]:
     """Coefficients in milliseconds, errors in percent, the prediction in seconds."""
     facts: dict[str, Value] = {
+        "model.unit": 1_000_000,
         "model.sizes_fitted": ", ".join(f"{rows / 1e6:g} M" for rows in FITTED),
         "model.sizes_checked": ", ".join(f"{rows / 1e6:g} M" for rows in CHECKED),
         "model.points_checked": len(models.checked),

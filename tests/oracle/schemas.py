@@ -410,16 +410,19 @@ class _Maker:
         return self.one(TYPES[:15])  # type: ignore[no-any-return]
 
     def other_type(self, mine: Type) -> Type:
+        """The type of a child column: of the same family, and most often one that fits."""
         types = (*TYPES, *DOMAINS, *((CITEXT,) if self.server.citext else ()))
-        if self.chance(5):
+        family = [item for item in types if item.family == mine.family]
+        if self.chance(3):
             return self.one(types)  # type: ignore[no-any-return]
-        if self.chance(30):
-            family = [item for item in types if item.family == mine.family]
+        if self.chance(6):
             return self.one(family)  # type: ignore[no-any-return]
+        if self.chance(40):
+            return self.one([item for item in family if item.wide <= mine.wide])  # type: ignore[no-any-return]
         return mine
 
     def collation(self, kind: Type) -> str:
-        if not (kind.collatable and self.chance(30)):
+        if not (kind.collatable and self.chance(45)):
             return ""
         names = ('"C"', '"POSIX"', '"default"', "ucs_basic")
         return str(self.one((*names, "oracle.loose") if self.server.loose else names))
@@ -464,7 +467,7 @@ class _Maker:
         not_null = kind in ("primary", "deferred") or self.chance(20)
         groups = [
             self.columns(self.type(), not_null=not_null, of_key=True)
-            for _ in range(self.one((1, 1, 1, 1, 2, 2, 3, 4)))
+            for _ in range(self.one((1, 1, 1, 2, 2, 3, 4)))
         ]
         key = tuple(self.order([group[-1].name for group in groups]))
         columns = [column for group in groups for column in group]
@@ -593,14 +596,14 @@ class _Maker:
         elif parent.heirs and "view" not in parent.kind and self.chance(10):
             theirs = parent.heir
         declared = ""
-        if self.chance(25):
+        if self.chance(30):
             ways = ["valid"]
             if not child.by or self.server.version >= 180000:
                 ways.append("not valid")
             if self.server.version >= 180000:
                 ways.append("not enforced")
             declared = self.one(ways)
-        match = "full" if declared and self.chance(50) else "simple"
+        match = "full" if declared and self.chance(60) else "simple"
         on_delete = self.one(ACTIONS)
         number = len(self.links)
         self.links.append(Link(mine, names, theirs, references, match, on_delete, declared, number))
@@ -617,9 +620,9 @@ class _Maker:
 
     def rows(self, table: Table, sources: dict[tuple[str, ...], list[Row]]) -> tuple[Row, ...]:
         number = self.draw(st.one_of(st.integers(0, 8), st.integers(0, 60)))
-        few = self.chance(25)
+        pool = self.one(("edges", "edges", "all", "four"))
         columns = [table.column(name) for name in table.written]
-        return tuple(self.row(n, columns, sources, few=few) for n in range(number))
+        return tuple(self.row(n, columns, sources, pool=pool) for n in range(number))
 
     def heir_rows(self, table: Table, sources: dict[tuple[str, ...], list[Row]]) -> tuple[Row, ...]:
         return self.rows(table, sources)[:6] if table.heirs else ()
@@ -630,14 +633,15 @@ class _Maker:
         columns: Sequence[Column],
         sources: dict[tuple[str, ...], list[Row]],
         *,
-        few: bool,
+        pool: str,
     ) -> Row:
         random = self.random
         values: dict[str, str | None] = {}
         for column in columns:
-            pool = column.type.literals[:4] if few else column.type.literals
+            kind = column.type
+            literals = {"all": kind.literals, "edges": kind.edges, "four": kind.edges[:4]}[pool]
             empty = not column.not_null and random.random() < 0.12
-            values[column.name] = None if empty else random.choice(pool)
+            values[column.name] = None if empty else random.choice(literals)
         for names, rows in sources.items():
             if rows and random.random() < 0.7:
                 self.borrow(values, columns, names, random.choice(rows))

@@ -14,39 +14,58 @@ _HOURS = ("2026-01-01 00:00", "2026-01-01 01:00", "2026-01-01 00:00:00.4")
 
 @dataclass(frozen=True)
 class Type:
-    """A type as SQL names it, ``literals`` of it, and what can be made of it."""
+    """A type as SQL names it, its ``edges`` and ``more`` literals of it, and what it can do.
+
+    A key may refer from a type to another one of its family that is at least as ``wide``; not from
+    and to each of them.
+    """
 
     name: str
     family: str
-    literals: tuple[str, ...]
+    edges: tuple[str, ...]
+    more: tuple[str, ...] = ()
+    wide: int = 0
     collatable: bool = False
     hashable: bool = True
     builtin: bool = True
     pattern: str = ""  # an operator class with another order
 
+    @property
+    def literals(self) -> tuple[str, ...]:
+        return self.edges + self.more
+
 
 def _texts(name: str, *more: str, pattern: str = "") -> Type:
-    return Type(name, "text", (*_TEXTS, *_KEYS, *more), collatable=True, pattern=pattern)
+    return Type(name, "text", (*_TEXTS, *more), _KEYS, collatable=True, pattern=pattern)
 
 
 TYPES = (
-    Type("int4", "number", ("0", "1", "2", "3", "-1", "70000", *_FEW), pattern="oracle.sizes"),
-    Type("int2", "number", ("0", "1", "2", "3", "-1", "32767", *_FEW)),
-    Type("int8", "number", ("0", "1", "2", "3", "-1", "70000", "5000000000", *_FEW)),
+    Type("int4", "number", ("0", "1", "2", "3", "-1", "70000"), _FEW, 1, pattern="oracle.sizes"),
+    Type("int2", "number", ("0", "1", "2", "3", "-1", "32767"), _FEW, 1),
+    Type("int8", "number", ("0", "1", "2", "3", "-1", "70000", "5000000000"), _FEW, 1),
     Type(
         "numeric",
         "number",
-        (*_SCALES, "-1", "70000", "NaN", "Infinity", *_FEW),
+        (*_SCALES, "-1", "70000", "NaN", "Infinity"),
+        _FEW,
+        2,
     ),
-    Type("numeric(6,2)", "number", ("0", "1", "1.00", "2", "0.1", "1.5", "-1", "NaN", "3.005")),
-    Type("float4", "number", ("0", "-0", "1", "2", "0.1", "1.5", "NaN", "Infinity", "-1", *_FEW)),
+    Type(
+        "numeric(6,2)",
+        "number",
+        ("0", "1", "1.00", "2", "0.1", "1.5", "-1", "NaN", "3.005"),
+        wide=2,
+    ),
+    Type("float4", "number", ("0", "-0", "1", "2", "0.1", "1.5", "NaN", "Infinity", "-1"), _FEW, 3),
     Type(
         "float8",
         "number",
-        ("0", "-0", "1", "2", "0.1", "0.10000000149011612", "1.5", "NaN", "-1", *_FEW),
+        ("0", "-0", "1", "2", "0.1", "0.10000000149011612", "1.5", "NaN", "-1"),
+        _FEW,
+        3,
     ),
-    Type("oid", "number", ("0", "1", "2", "3", "70000", "4294967295", *_FEW)),
-    Type("regclass", "number", ("0", "1", "2", "3", "70000")),
+    Type("oid", "number", ("0", "1", "2", "3", "70000", "4294967295"), _FEW, 1),
+    Type("regclass", "number", ("0", "1", "2", "3", "70000"), wide=1),
     _texts("text", "a long one", pattern="text_pattern_ops"),
     _texts("varchar", "a long one", pattern="varchar_pattern_ops"),
     _texts("varchar(3)", pattern="varchar_pattern_ops"),
@@ -85,7 +104,7 @@ TYPES = (
     Type("oracle.pair", "row", ("(1,a)", "(1,b)", "(2,a)"), builtin=False),
     Type("oracle.couple", "row", ("(1,a)", "(1,b)", "(2,a)"), builtin=False),
 )
-CITEXT = Type("public.citext", "text", (*_TEXTS, *_KEYS), collatable=True, builtin=False)
+CITEXT = Type("public.citext", "text", _TEXTS, _KEYS, collatable=True, builtin=False)
 
 _OF = {item.name: item for item in TYPES}
 _DOMAINS = {
@@ -120,7 +139,9 @@ def _domain(name: str, base: Type) -> Type:
     return Type(
         f"oracle.{_quoted(name)}",
         base.family,
-        base.literals,
+        base.edges,
+        base.more,
+        base.wide,
         collatable=base.collatable,
         hashable=base.hashable,
         builtin=False,
