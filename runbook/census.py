@@ -57,15 +57,14 @@ def take(
 
 def undeclared(relationships: Relationships, schema: Schema) -> tuple[ForeignKey, ...]:
     """Keys that the database has and no relationship mentions."""
-    known = {item.shape for item in relationships}
-    return tuple(key for key in schema.foreign_keys if key.shape not in known)
+    return tuple(key for key in schema.foreign_keys if key.shape not in relationships.shapes)
 
 
 def _row(
     relationships: Relationships, item: Relationship, schema: Schema, comparison: Comparisons
 ) -> CensusRow:
     exemption = relationships.exception_for(item)
-    same = [key for key in schema.foreign_keys if key.shape == item.shape]
+    same = schema.keys_like(item.shape)
     remarks = _remarks(item, schema)
     if len(same) > 1:
         names = ", ".join(repr(key.name) for key in same)
@@ -76,12 +75,11 @@ def _row(
     if same:
         rows = [CensusRow(item, *_state(item, key), remarks) for key in same]
         return min(rows, key=lambda row: list(KeyState).index(row.state))
-    wanted = {declared.shape for declared in relationships}
     other = next(
         (
             key
             for key in schema.keys_of(item.child)
-            if set(key.columns) == set(item.columns) and key.shape not in wanted
+            if set(key.columns) == set(item.columns) and key.shape not in relationships.shapes
         ),
         None,
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -122,12 +123,10 @@ class Relationships:
     def __len__(self) -> int:
         return len(self.items)
 
-    def of_group(self, group: str) -> tuple[Relationship, ...]:
-        return tuple(item for item in self.items if item.group == group)
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(item.group for item in self.items if item.group))
+    @cached_property
+    def shapes(self) -> frozenset[Shape]:
+        """What the relationships come to, whatever the order of their columns."""
+        return frozenset(item.shape for item in self.items)
 
     def exception_for(self, relationship: Relationship) -> Exemption | None:
         return next(

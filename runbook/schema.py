@@ -6,13 +6,14 @@ composite key is the normal case, and a table is always named with its schema.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import cached_property
+
+from runbook import fingerprint as fingerprints
 
 _NAME_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 _NAME = re.compile(rf"(?:{_NAME_PART.pattern})(?:\.(?:{_NAME_PART.pattern}))?")
@@ -216,61 +217,32 @@ class Schema:
         return close[0] if close else None
 
     def keys_of(self, child: TableName) -> tuple[ForeignKey, ...]:
-        return tuple(key for key in self.foreign_keys if key.child == child)
+        """The foreign keys that a table declares."""
+        return self._by_child.get(child, ())
+
+    def keys_like(self, shape: Shape) -> tuple[ForeignKey, ...]:
+        """The foreign keys of one shape: a database may declare the same key twice."""
+        return tuple(key for key in self.keys_of(shape[0]) if key.shape == shape)
+
+    @cached_property
+    def _by_child(self) -> Mapping[TableName, tuple[ForeignKey, ...]]:
+        """A database of thousands of keys is asked for each of them."""
+        found: dict[TableName, list[ForeignKey]] = {}
+        for key in self.foreign_keys:
+            found.setdefault(key.child, []).append(key)
+        return {child: tuple(keys) for child, keys in found.items()}
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 (first 16 hex digits) of all declarations; rows and statistics do not count."""
-        return _digest({"tables": _tables(self.tables.values()), "keys": _keys(self.foreign_keys)})
+        return fingerprints.of(self.tables.values(), self.foreign_keys)
 
     @property
     def structure_fingerprint(self) -> str:
         """The same without foreign keys: equal in two databases that differ only in their keys."""
-        return _digest({"tables": _tables(self.tables.values())})
+        return fingerprints.of(self.tables.values())
 
 
 def _quoted(name: str) -> str:
     """The name as :meth:`TableName.parse` reads it back."""
     return '"' + name.replace('"', '""') + '"' if "." in name or '"' in name else name
-
-
-def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _tables(tables: Iterable[Table]) -> list[object]:
-    return [
-        {
-            "table": str(table.name),
-            "kind": table.kind,
-            "columns": [
-                [c.name, c.type, c.not_null, c.collation, c.generated] for c in table.columns
-            ],
-            "indexes": sorted(
-                [i.definition or i.name, i.valid, i.immediate] for i in table.indexes
-            ),
-            "checks": sorted(f"{check.name} {check.definition}" for check in table.checks),
-        }
-        for table in sorted(tables, key=lambda table: table.name)
-    ]
-
-
-def _keys(keys: Iterable[ForeignKey]) -> list[tuple[object, ...]]:
-    return sorted(
-        (
-            str(key.child),
-            list(key.columns),
-            str(key.parent),
-            list(key.references),
-            key.on_delete.value,
-            key.on_update.value,
-            key.match.value,
-            key.deferrable,
-            key.temporal,
-            key.validated,
-            key.enforced,
-            key.disabled_triggers > 0,
-        )
-        for key in keys
-    )

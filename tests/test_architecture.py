@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROWS = (
     (
         "errors schema relationships findings verdict environment redaction"
-        " declarations settings selftest"
+        " declarations settings selftest fingerprint"
     ),
     "session catalog embedded operators replica statistics",
     "prisma discovery",

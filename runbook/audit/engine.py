@@ -84,8 +84,7 @@ def _counted(session: Session, target: Target, options: Options) -> Audit:
         max_parallel_workers_per_gather=str(PARALLEL_WORKERS),
         jit="off",  # compiling costs more than it saves on a scan this simple
     )
-    cost = _cost(session, query.count(target.found))
-    plan = strategy.choose(target.statistics, cost, target.match, options.strategy)
+    plan = _plan(session, target, options)
     if plan.strategy is Strategy.SAMPLE:
         audit = _sampled(session, target, options)
         if audit is not None:
@@ -94,7 +93,17 @@ def _counted(session: Session, target: Target, options: Options) -> Audit:
         audit = _skipped(session, target, plan, options)
         if audit is not None:
             return replace(audit, cost=plan.cost)
-    return replace(_joined(session, target, options), cost=cost)
+    return replace(_joined(session, target, options), cost=plan.cost)
+
+
+def _plan(session: Session, target: Target, options: Options) -> Plan:
+    """The plan; the planner is only asked where the child's pages do not settle it already."""
+    known, match, forced = target.statistics, target.match, options.strategy
+    least = float(known.child_pages)  # no join reads fewer than the pages, at one unit each
+    plan = strategy.choose(known, least, match, forced)
+    if plan.strategy is Strategy.SKIP_SCAN:
+        return plan
+    return strategy.choose(known, _cost(session, query.count(target.found)), match, forced)
 
 
 def _joined(session: Session, target: Target, options: Options) -> Audit:
@@ -117,17 +126,16 @@ def _skipped(session: Session, target: Target, plan: Plan, options: Options) -> 
     values = skip_scan.values(
         target.relationship, target.schema, target.comparisons, columns, plan.most_steps
     )
-    with session.transaction():
-        _set(session, **dict.fromkeys(skip_scan.SETTINGS, "off"))
-        steps, missing, orphans = _row(session, skip_scan.count(values, target.child, columns))
-        if steps < plan.most_steps:
-            keys: tuple[str, ...] = ()
-            if orphans and target.key:
-                statement = skip_scan.samples(values, target.child, columns, target.key)
-                keys = _keys(session, statement, options)
-            return _exact(target, Strategy.SKIP_SCAN, orphans, missing, keys)
+    _set(session, **dict.fromkeys(skip_scan.SETTINGS, "off"))
+    steps, missing, orphans = _row(session, skip_scan.count(values, target.child, columns))
+    keys: tuple[str, ...] = ()
+    if orphans and target.key and steps < plan.most_steps:
+        statement = skip_scan.samples(values, target.child, columns, target.key)
+        keys = _keys(session, statement, options)
     _set(session, **dict.fromkeys(skip_scan.SETTINGS, "on"))
-    return None
+    if steps >= plan.most_steps:
+        return None
+    return _exact(target, Strategy.SKIP_SCAN, orphans, missing, keys)
 
 
 def _sampled(session: Session, target: Target, options: Options) -> Audit | None:

@@ -48,8 +48,7 @@ class Target:
     @property
     def not_looked(self) -> str:
         """Why its rows cannot be counted at all; empty when they can."""
-        shape = self.relationship.shape
-        if any(key.temporal and key.shape == shape for key in self.schema.foreign_keys):
+        if any(key.temporal for key in self.schema.keys_like(self.relationship.shape)):
             return "a key with PERIOD compares ranges, which is not counted yet"
         if not self.comparisons.pairs:
             return "PostgreSQL could not compare the two sides: the key is impossible"
@@ -82,7 +81,6 @@ def targets(
 
 def match_of(relationship: Relationship, schema: Schema) -> Match:
     """MATCH FULL where the database declares the key so, else MATCH SIMPLE."""
-    for key in schema.keys_of(relationship.child):
-        if key.shape == relationship.shape:
-            return key.match
+    for key in schema.keys_like(relationship.shape):
+        return key.match
     return Match.SIMPLE
