@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +25,7 @@ from runbook.checks import Context
 from runbook.environment import Environment
 from runbook.errors import IncompleteError, UsageError
 from runbook.findings import Audit
+from runbook.interruption import terminable
 from runbook.progress import Progress, Task
 from runbook.relationships import Relationship, Relationships
 from runbook.settings import Settings
@@ -132,6 +130,12 @@ def look(
     try:
         with session.reading(reader, environment):
             context = _with_undeclared(steps.look(settings, environment, reader))
+            if not len(context.relationships):
+                raise UsageError(
+                    f"{settings.project.relationships} declares no relationship, and the database"
+                    " has no foreign key",
+                    "declare what should hold: an audit of nothing would look clean",
+                )
             context = _narrowed(context, request.only)
             if request.limits.max_load is not None:
                 _must_see_others(reader)
@@ -245,24 +249,10 @@ def _count(
     left = [target for target in work.queue if target.relationship.id not in before]
     work.queue = parallel.order(left)
     interrupted = False
-    with _terminable():
+    with terminable():
         try:
             parallel.run(work)
         except KeyboardInterrupt:
             interrupted = True
     ordered = sorted(context.relationships, key=lambda item: (item.alert.rank, item.id))
     return tuple(work.done[item.id] for item in ordered), interrupted
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

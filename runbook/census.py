@@ -39,8 +39,9 @@ def resolve(relationships: Relationships, schema: Schema, place: str) -> None:
     """Raise :class:`UsageError` when a relationship names what the database does not have."""
     faults = unresolved(relationships, schema)
     if faults:
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise UsageError(
-            f"{place}: " + "; ".join(faults),
+            f"{place}: " + "; ".join(faults[:3]) + more,
             "correct the names, or check that this is the right database and schema",
         )
 

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from runbook import __version__, embedded, session
 from runbook.audit_command import audit
-from runbook.errors import RunbookError
+from runbook.errors import IncompleteError, RunbookError
 from runbook.progress import Progress
 from runbook.record import RunRecord
 from runbook.settings import Settings
@@ -101,7 +101,14 @@ def run_command(
             os.environ[variable] = value
     with Progress(err) as progress:
         task = progress.task(environment, len(settings.step))
-        record = run.execute(settings, target, task.step)
+        try:
+            record = run.execute(settings, target, task.step)
+        except KeyboardInterrupt:
+            folder = settings.runs / environment
+            raise IncompleteError(
+                f"interrupted; the record in {folder} says what was finished",
+                f"run it again: runbook run {environment}",
+            ) from None
     _print_run(settings, record)
     verdict = record.verdict(record.gate)
     raise typer.Exit(verdict.state.exit_code if verdict else State.UNKNOWN.exit_code)
@@ -169,10 +176,16 @@ def _run_demo(
         # the first one last: its look at the documents then sees a run of every other
         names = list(reversed(settings.environments))
         tasks = {name: progress.task(name, len(settings.step)) for name in names}
-        results = demos.execute(settings, names, lambda name, *step: tasks[name].step(*step))
+        try:
+            results = demos.execute(settings, names, lambda name, *step: tasks[name].step(*step))
+        except KeyboardInterrupt:
+            raise IncompleteError(
+                "interrupted; the run records say what was finished", "run it again: runbook demo"
+            ) from None
         if not with_site:
             return results, None
         task = progress.task("site", None)
+        task.line("building")
         site = build.build(settings)
         task.done()
     return results, site
@@ -199,6 +212,7 @@ def site_build(
     settings = read_settings(project)
     with Progress(err) as progress:
         task = progress.task("site", None)
+        task.line("building")
         site = build.build(settings, output)
         task.done()
     out.print(f"site: {site}", soft_wrap=True)
@@ -258,6 +272,7 @@ def main() -> None:
         err.print(f"[red]error:[/red] the server: {escape(session.reason(error))}", soft_wrap=True)
         err.print("hint: nothing was decided from it: run the command again")
         sys.exit(3)
-    except KeyboardInterrupt:
-        err.print("interrupted", style="red")
+    except OSError as error:
+        err.print(f"[red]error:[/red] {escape(str(error.filename))}: {error.strerror}")
+        err.print("hint: check that the folder exists, has room and may be written")
         sys.exit(3)

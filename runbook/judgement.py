@@ -52,7 +52,9 @@ def verdicts(
     """The verdict of each gate of the environment; a step that failed leaves no GO."""
     facts = facts_of(results, found)
     unfinished_actions = frozenset(
-        action.id for action in settings.action if facts.get(action.fact) != action.equals
+        action.id
+        for action in settings.action
+        if action.fact in facts and facts[action.fact] != action.equals
     )
     schema = next((r for r in results if r.fingerprint), None)
     verdicts = []
@@ -105,11 +107,11 @@ def _evidence(settings: Settings, environment: str, schema: StepResult | None) -
         other = record.read(folder)
     except IncompleteError:
         return Borrowed(environment, folder.name, refusal=f"its run {folder.name} is corrupt")
-    refusal = ""
+    refusal, stale = "", False
     if schema is None or other.fingerprint != schema.fingerprint:
         refusal = "its schema is another one"
         if schema and other.structure_fingerprint == schema.structure_fingerprint:
             refusal = "it has the same tables with other foreign keys"
     elif now() - other.finished > settings.environment(environment).fresh_for:
-        refusal = f"its run {other.run_id} is stale"
-    return Borrowed(environment, other.run_id, other.checks, refusal)
+        refusal, stale = f"its run {other.run_id} is stale", True
+    return Borrowed(environment, other.run_id, other.checks, refusal, stale)

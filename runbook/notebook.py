@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import tempfile
 import uuid
 from dataclasses import dataclass, replace
@@ -55,9 +56,23 @@ class LocalKernelManager(AsyncKernelManager):
         }
         super().__init__(**options)
 
+    alive: ClassVar[set[LocalKernelManager]] = set()
+
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override] # ours waits
         with self.said.open("ab") as file:
             await super().start_kernel(**(options | {"stderr": file}))
+        self.alive.add(self)
+
+
+def interrupt_kernels() -> None:
+    """Ctrl-C for every kernel that runs: psycopg then cancels its statement on the server.
+
+    Kernels run in sessions of their own, so the terminal's Ctrl-C does not reach them.
+    """
+    for manager in list(LocalKernelManager.alive):
+        process = getattr(manager.provisioner, "process", None)
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGINT)
 
 
 def private_runtime() -> tempfile.TemporaryDirectory[str]:

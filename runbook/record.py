@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -118,7 +119,8 @@ def write_atomically(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            temporary.unlink(missing_ok=True)
 
 
 def write(folder: Path, record: RunRecord) -> Path:
@@ -176,12 +178,23 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def newest(runs: Path, environment: str) -> Path | None:
-    """The folder of the newest complete run of ``environment``: run ids sort by their time."""
+    """The folder of the newest run of ``environment`` that was not interrupted.
+
+    Run ids sort by their time. An interrupted run counts only while there is no other; a corrupt
+    record counts, so that its reader hears of it.
+    """
     folder = runs / environment
-    if not folder.is_dir():
-        return None
     complete = sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
-    return complete[-1] if complete else None
+    whole = (path for path in reversed(complete) if not _interrupted(path / FILE_NAME))
+    return next(whole, complete[-1] if complete else None)
+
+
+def _interrupted(path: Path) -> bool:
+    try:
+        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        return any(step["status"] == "not run" for step in steps)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def as_json(values: Mapping[str, Any]) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 from runbook import __version__, checks, judgement, junit, notebook, record, session, steps
 from runbook.environment import Environment
-from runbook.errors import IncompleteError
+from runbook.errors import IncompleteError, UsageError
+from runbook.interruption import terminable
 from runbook.judgement import now
 from runbook.record import RunRecord, Step
 from runbook.session import Purpose
-from runbook.settings import Settings, StepEntry
+from runbook.settings import FILE_NAME, PROJECT_VARIABLE, Settings, StepEntry
 
+OWN_CHECKS = ("documents_complete", "key_cost")  # steps obtain these without a check module
 KERNELS = 3  # beside each other; on two cores a fourth only slows the others down
 
 Progress = Callable[[str, str], None]
@@ -30,29 +36,55 @@ def execute(
     name what it does not have. Ctrl-C stops the steps and still writes the record.
     """
     _preflight(settings, environment)
+    os.environ[PROJECT_VARIABLE] = str(settings.folder)  # the kernels look at the same project
     started = now()
     folder = _new_folder(settings.runs / environment.name, started)
-    done: list[Step] = []
+    work = _Work(settings, environment, folder, progress)
     try:
-        with notebook.private_runtime():
+        with notebook.private_runtime(), terminable():
             for group in _groups(settings.step):
-                done += _together(settings, environment, folder, group, progress)
+                work.together(group)
     finally:
-        finished = {step.name for step in done}
-        done += [_not_run(entry) for entry in settings.step if entry.name not in finished]
+        finished = {step.name: step for step in work.done}
+        done = [finished.get(entry.name) or _not_run(entry) for entry in settings.step]
         run = compose(settings, environment, folder, started, done)
     return run
 
 
 def _preflight(settings: Settings, environment: Environment) -> None:
     """Fail early: connect and resolve all names before a kernel starts or a file is written."""
-    checks.of_project(settings)
+    _names(settings)
     reader = session.connect(environment, Purpose.READ)
     try:
         with session.reading(reader, environment):
             steps.look(settings, environment, reader)
     finally:
         reader.close()
+
+
+def _names(settings: Settings) -> None:
+    """Everything that runbook.toml names and that no connection is needed to look for."""
+    place = settings.folder / FILE_NAME
+    known = {*checks.of_project(settings), *OWN_CHECKS}
+    for gate in settings.gate:
+        for name in (*(entry.check for entry in gate.accept), *gate.ignore):
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                guess = f", the nearest is {near[0]!r}" if near else ""
+                raise UsageError(
+                    f"{place}: gate {gate.name!r} names no check: {name!r}{guess}",
+                    "correct the name",
+                )
+    files = [settings.project.notebooks / entry.notebook for entry in settings.step]
+    for file in (*files, *filter(None, (settings.project.history,))):
+        if not settings.path(file).is_file():
+            raise UsageError(f"{place}: {str(file)!r}: no such file", "correct the name")
+    core = settings.project.core
+    if core and not any(item.group == core for item in settings.relationships()):
+        raise UsageError(
+            f"{place}: project.core: no relationship has the group {core!r}",
+            "correct the name, or leave it out to count all relationships",
+        )
 
 
 def _new_folder(runs: Path, started: datetime) -> Path:
@@ -83,47 +115,66 @@ def _groups(entries: Sequence[StepEntry]) -> Iterator[list[StepEntry]]:
         yield group
 
 
-def _together(
-    settings: Settings,
-    environment: Environment,
-    folder: Path,
-    group: Sequence[StepEntry],
-    progress: Progress,
-) -> list[Step]:
-    def one(entry: StepEntry) -> Step:
-        progress(entry.name, "started")
-        step = _step(settings, environment, folder, entry)
-        progress(entry.name, step.status)
-        return step
+@dataclass
+class _Work:
+    """The steps of one run: what is done, and whether a person has ended it."""
 
-    with ThreadPoolExecutor(min(KERNELS, len(group))) as pool:
-        return list(pool.map(one, group))
+    settings: Settings
+    environment: Environment
+    folder: Path
+    progress: Progress
+    done: list[Step] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
+    def together(self, group: Sequence[StepEntry]) -> None:
+        """Run the steps of a group beside each other; Ctrl-C ends those that run, and the rest."""
+        with ThreadPoolExecutor(min(KERNELS, len(group))) as pool:
+            futures = [pool.submit(self._one, entry) for entry in group]
+            try:
+                for future in futures:
+                    future.result()
+            except KeyboardInterrupt:
+                self.stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                notebook.interrupt_kernels()
+                raise
 
-def _step(settings: Settings, environment: Environment, folder: Path, entry: StepEntry) -> Step:
-    started = datetime.now(UTC)
-    execution = notebook.execute(
-        settings.path(settings.project.notebooks) / entry.notebook,
-        folder / entry.notebook,
-        entry.name,
-        settings.folder,
-        environment=environment.name,
-        run_folder=folder.relative_to(settings.folder).as_posix(),
-    )
-    result = record.read_step(folder, entry.name)
-    return Step(
-        name=entry.name,
-        title=entry.title,
-        notebook=entry.notebook,
-        status="failed" if execution.failure else "succeeded",
-        started=started,
-        finished=datetime.now(UTC),
-        failure=execution.failure,
-        failed_cell=execution.cell,
-        checks=tuple(check.check for check in result.checks) if result else (),
-        cells=notebook.cells_of_checks(folder / entry.notebook),
-        facts=result.facts if result and not execution.failure else {},
-    )
+    def _one(self, entry: StepEntry) -> None:
+        if self.stopped.is_set():
+            return
+        self.progress(entry.name, "started")
+        step = self._step(entry)
+        if self.stopped.is_set() and step.status == "failed":
+            step = step.model_copy(update={"failure": "interrupted"})
+        self.done.append(step)
+        self.progress(entry.name, step.status)
+
+    def _step(self, entry: StepEntry) -> Step:
+        started = datetime.now(UTC)
+        project = self.settings.folder
+        inside = self.folder.is_relative_to(project)
+        execution = notebook.execute(
+            self.settings.path(self.settings.project.notebooks) / entry.notebook,
+            self.folder / entry.notebook,
+            entry.name,
+            project,
+            environment=self.environment.name,
+            run_folder=(self.folder.relative_to(project) if inside else self.folder).as_posix(),
+        )
+        result = record.read_step(self.folder, entry.name)
+        return Step(
+            name=entry.name,
+            title=entry.title,
+            notebook=entry.notebook,
+            status="failed" if execution.failure else "succeeded",
+            started=started,
+            finished=datetime.now(UTC),
+            failure=execution.failure,
+            failed_cell=execution.cell,
+            checks=tuple(check.check for check in result.checks) if result else (),
+            cells=notebook.cells_of_checks(self.folder / entry.notebook),
+            facts=result.facts if result and not execution.failure else {},
+        )
 
 
 def _not_run(entry: StepEntry) -> Step:

@@ -98,13 +98,31 @@ def _from_way(name: str, way: Connection) -> str:
     )
 
 
-def source(environment: Environment) -> str:
-    """Where the reader's connection comes from: dsn, variable, service or embedded."""
-    if os.environ.get(OVERRIDE_READER):
+def source(environment: Environment, purpose: Purpose = Purpose.READ) -> str:
+    """Where a role's connection comes from: dsn, variable, service or embedded; or empty."""
+    reads = purpose is Purpose.READ
+    if os.environ.get(OVERRIDE_READER if reads else OVERRIDE_OWNER):
         return "dsn"
-    if environment.reader.variable and os.environ.get(environment.reader.variable):
+    way = environment.reader if reads else environment.owner
+    if way is None:
+        return ""
+    if way.variable and os.environ.get(way.variable):
         return "variable"
-    return "service" if environment.reader.service else "embedded"
+    return "service" if way.service else "embedded" if way.embedded else ""
+
+
+def no_writing(environment: Environment) -> str:
+    """Why nothing may be written, not even in a transaction that is rolled back; or empty.
+
+    The owner has to come from where the reader comes from: with only one of the two replaced,
+    a run would judge two databases as one.
+    """
+    if not environment.writes:
+        return f"writing checks are not allowed in {environment.name}"
+    reader, owner = source(environment), source(environment, Purpose.WRITE)
+    if reader != owner:
+        return f"the reader comes from {reader} and the owner from {owner or 'nowhere'}"
+    return ""
 
 
 def connect(environment: Environment, purpose: Purpose = Purpose.READ) -> Session:
@@ -123,6 +141,11 @@ def connect(environment: Environment, purpose: Purpose = Purpose.READ) -> Sessio
             # whole seconds, and 0 would be no limit
             connect_timeout=max(1, int(environment.timeouts.connect.total_seconds())),
         )
+    except psycopg.ProgrammingError as error:
+        raise UsageError(
+            f"environment {environment.name!r}: not a connection string: {reason(error)}",
+            "write it as 'host=… dbname=… user=…' or as a postgresql:// address",
+        ) from None
     except psycopg.Error as error:
         raise IncompleteError(
             f"environment {environment.name!r}: cannot connect as {purpose}: "
@@ -149,6 +172,19 @@ def _refuse(environment: Environment, session: Session) -> None:
         raise IncompleteError(
             f"environment {environment.name!r}: {facts.role!r} is a superuser",
             "connect as a role that may only read, one that has pg_read_all_data",
+        )
+
+
+def same_database(reader: Session, owner: Session) -> None:
+    """Raise :class:`IncompleteError` when two sessions look at different databases."""
+    names = [
+        (facts.system_identifier, facts.database)
+        for facts in (server_facts(reader), server_facts(owner))
+    ]
+    if names[0] != names[1]:
+        raise IncompleteError(
+            f"the reader is connected to {names[0][1]!r} and the owner to {names[1][1]!r}",
+            "give both the same database",
         )
 
 

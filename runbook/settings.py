@@ -222,7 +222,7 @@ def find(start: Path | None = None) -> Path:
 
 def read(folder: Path | None = None) -> Settings:
     """Read runbook.toml of ``folder`` (None: found from here); errors name line and key."""
-    place = folder or find()
+    place = (folder or find()).resolve()
     path = place / FILE_NAME
     text = declarations.read_text(path, "go to a project's folder")
     return declarations.parse(text, path, Settings).model_copy(update={"folder": place})

@@ -156,7 +156,8 @@ class Step:
 
         The rows go into scratch tables of a transaction that is rolled back.
         """
-        if not self.environment.writes:
+        refusal = session.no_writing(self.environment)
+        if refusal:
             self._facts |= dict.fromkeys(measures.IMPACT)
             return self.keep(
                 CheckResult(
@@ -164,11 +165,12 @@ class Step:
                     title=KEY_COST,
                     criterion="",
                     status=Status.NOT_LOOKED,
-                    message=f"writing is not allowed in {self.environment.name}",
+                    message=refusal,
                 )
             )
         owner = session.connect(self.environment, Purpose.WRITE)
         try:
+            session.same_database(self._reader, owner)
             with session.trying(owner, self.environment):
                 found = impact.measure(owner, impact.busiest(self.context.core_relationships()))
         finally:

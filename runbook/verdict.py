@@ -103,21 +103,27 @@ class Borrowed:
     """Results of another environment offered in place of what was not looked at here.
 
     ``refusal`` says why they do not count (another schema, too old, no run); empty: they do.
+    ``stale``: they would count, were they not too old.
     """
 
     environment: str
     run_id: str
     results: tuple[CheckResult, ...] = ()
     refusal: str = ""
+    stale: bool = False
 
 
 @dataclass(frozen=True)
 class CriterionResult:
-    """A criterion under a gate, with the sentences that say why."""
+    """A criterion under a gate, with the sentences that say why.
+
+    ``stale``: it is unknown for no other reason than the age of its evidence.
+    """
 
     criterion: Criterion
     state: CriterionState
     reasons: tuple[str, ...]
+    stale: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,7 +169,8 @@ def judge(
     elif important:
         state, because = State.HOLD, important
     elif unknown:
-        state, because = State.UNKNOWN, unknown
+        stale = all(c.stale for c in unknown)
+        state, because = State.STALE if stale else State.UNKNOWN, unknown
     else:
         state, because = State.GO, [c for c in judged if c.state is CriterionState.ACCEPTED]
     reasons = tuple(
@@ -186,7 +193,8 @@ def _criterion(
     order = (CriterionState.FAILED, CriterionState.UNKNOWN, CriterionState.ACCEPTED)
     state = next((s for s in order if any(j.state is s for j in judged)), CriterionState.PASSED)
     reasons = tuple(j.reason for j in judged if j.state is state and j.reason)
-    return CriterionResult(criterion, state, reasons)
+    stale = state is CriterionState.UNKNOWN and all(j.stale for j in judged if j.state is state)
+    return CriterionResult(criterion, state, reasons, stale)
 
 
 @dataclass(frozen=True)
@@ -195,6 +203,7 @@ class _Judged:
 
     state: CriterionState
     reason: str = ""
+    stale: bool = False
 
 
 def _check(
@@ -238,6 +247,7 @@ def _borrow(
         return _Judged(
             CriterionState.UNKNOWN,
             f"{here}; evidence of {borrowed.environment} does not count: {borrowed.refusal}",
+            borrowed.stale,
         )
     there = next((r for r in borrowed.results if r.check == result.check), None)
     if there is None or there.status is Status.NOT_LOOKED:

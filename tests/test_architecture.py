@@ -22,7 +22,7 @@ ROWS = (
     "prisma discovery",
     "census audit checks",
     "migration rehearsal remediation monitoring impact",
-    "steps notebook run fleet record judgement junit sarif measures",
+    "steps notebook run fleet record judgement junit sarif measures interruption",
     "facts ledger charts erd report markup site",
     "cli demo progress manual audit_command audit_output __main__",
 )

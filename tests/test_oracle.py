@@ -116,13 +116,13 @@ def audit_states(database: Database, link: Link, expected: Expected) -> set[Audi
     unreadable = isinstance(rows, Answer) and rows.code == UNREADABLE
     if hidden or unreadable:
         return {AuditState.COULD_NOT_LOOK}
+    stopped = {AuditState.COULD_NOT_LOOK} if uncountable(database, link) else set()
     if isinstance(rows, Answer) and rows.code in NO_ROW_WORKS:
         known = {ACCEPTED: {AuditState.CLEAN}, ORPHANS: {AuditState.ORPHANS}}
-        return known.get(expected.plain.code, {AuditState.CLEAN, AuditState.ORPHANS})
+        return known.get(expected.plain.code, {AuditState.CLEAN, AuditState.ORPHANS}) | stopped
     if isinstance(rows, Answer):
         return {AuditState.COULD_NOT_LOOK, AuditState.ORPHANS}
-    counted = AuditState.ORPHANS if rows.orphans else AuditState.CLEAN
-    return {counted, AuditState.COULD_NOT_LOOK} if uncountable(database, link) else {counted}
+    return {AuditState.ORPHANS if rows.orphans else AuditState.CLEAN} | stopped
 
 
 def uncountable(database: Database, link: Link) -> bool:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -117,20 +122,40 @@ def test_an_unknown_name_leaves_nothing_behind(small: Settings, tmp_path: Path) 
     assert not settings.runs.exists()
 
 
-def test_a_run_that_is_interrupted_is_recorded_as_that(
+def test_a_run_that_is_interrupted_keeps_what_was_finished(
     small: Settings,
 ) -> None:
-    settings = with_steps(small, fine="pass", later="pass")
-
-    def interrupt(_step: str, _state: str) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run.execute(settings, settings.environment("staging"), interrupt)
+    settings = with_steps(
+        small,
+        fine='step.check("types_aligned")',
+        long="step.context.session.execute('SELECT pg_sleep(50)')",
+        later="pass",
+        last="pass",
+        never="pass",
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runbook", "run", "staging"],
+        cwd=settings.folder,
+        env=os.environ | {"PYTHONPATH": str(project.ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    steps = settings.runs / "staging"
+    end = time.monotonic() + 40
+    while not list(steps.glob("*/steps/fine.json")):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 3, err
+    assert f"error: interrupted; the record in {steps} says what was finished\n" in err
     folder = record.newest(settings.runs, "staging")
     assert folder is not None
     found = record.read(folder)
-    assert {step.status for step in found.steps} == {"not run"}
+    states = {step.name: (step.status, step.failure) for step in found.steps}
+    assert states["fine"] == ("succeeded", "")
+    assert states["long"] == ("failed", "interrupted")
     assert all(verdict.state is State.UNKNOWN for verdict in found.verdicts)
 
 
@@ -143,3 +168,36 @@ def test_two_runs_in_the_same_second_do_not_meet(small: Settings) -> None:
 
 def test_errors_carry_exit_codes() -> None:
     assert (RunbookError.exit_code, UsageError.exit_code, IncompleteError.exit_code) == (3, 2, 3)
+
+
+def test_one_role_replaced_is_no_run_of_two_databases(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNBOOK_OWNER_DSN")
+    settings = with_steps(small, fine='step.check("config_lifecycle")')
+    found = run.execute(settings, settings.environment("staging"))
+    (lifecycle,) = (check for check in found.checks if check.check == "config_lifecycle")
+    assert (lifecycle.status.value, lifecycle.message) == (
+        "not looked",
+        "the reader comes from dsn and the owner from embedded",
+    )
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ({"core": "cor"}, "project.core: no relationship has the group 'cor'"),
+        ({"history": Path("nowhere.toml")}, "'nowhere.toml': no such file"),
+        ({"notebooks": Path("none")}, "'none/fine.ipynb': no such file"),
+    ],
+)
+def test_a_wrong_name_is_told_before_anything_runs(
+    small: Settings, update: dict[str, object], message: str
+) -> None:
+    settings = with_steps(small, fine="pass")
+    section = settings.project.model_copy(update=update)
+    settings = settings.model_copy(update={"project": section})
+    with pytest.raises(UsageError) as caught:
+        run.execute(settings, settings.environment("staging"))
+    assert caught.value.message == f"{settings.folder}/runbook.toml: {message}"
+    assert not settings.runs.exists()

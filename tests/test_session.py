@@ -144,8 +144,13 @@ def test_a_malformed_string_is_reported_without_its_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(VARIABLE, "postgresql://u:S3cr3t%zz@127.0.0.1/d")
-    assert refusal(environment()).message == (
-        "environment 'staging': cannot connect as reader: invalid percent-encoded token: \"•••\""
+    with pytest.raises(UsageError) as caught:
+        sessions.connect(environment())
+    assert caught.value.message == (
+        "environment 'staging': not a connection string: invalid percent-encoded token: \"•••\""
+    )
+    assert caught.value.hint == (
+        "write it as 'host=… dbname=… user=…' or as a postgresql:// address"
     )
 
 

@@ -56,6 +56,20 @@ def test_the_same_records_give_the_same_bytes(changed: Demonstration) -> None:
     assert digests(changed.site) == before
 
 
+def test_a_folder_of_somebody_else_is_not_replaced(changed: Demonstration) -> None:
+    precious = changed.folder / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("x", encoding="utf-8")
+    for target in ("precious", ".", "docs"):
+        found = changed.runbook("site", "build", "--output", target)
+        assert found.returncode == 2
+        assert found.stderr.endswith(
+            f"error: {(changed.folder / target).resolve()} is not a site that was built here\n"
+            "hint: name an empty or a new folder with --output\n"
+        )
+    assert (precious / "file").exists()
+
+
 def test_the_build_opens_no_connection(changed: Demonstration) -> None:
     gone = Demonstration(changed.folder, changed.folder / "no cache", changed.finished)
     assert gone.runbook("site", "build").returncode == 0

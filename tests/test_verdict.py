@@ -273,3 +273,21 @@ def test_evidence_for_one_criterion_is_none_for_another() -> None:
     evidence = {"C1": Borrowed("staging", "r1", tuple(results()))}
     found = judge(GATE, CRITERIA, results(C2=NOT_LOOKED), frozenset(), evidence)
     assert found.reasons == ("C2 unknown: c2: not looked, not looked it",)
+
+
+_STALE = (
+    "C9 unknown: probe: not looked, not here; evidence of staging does not count: its run r1"
+    " is stale"
+)
+
+
+def test_evidence_that_is_only_too_old_makes_the_verdict_stale() -> None:
+    critical = Criterion("C9", "probe", Tier.CRITICAL)
+    here = CheckResult("probe", "", "C9", Status.NOT_LOOKED, "not here")
+    borrowed = {"C9": Borrowed("staging", "r1", (), "its run r1 is stale", stale=True)}
+    found = judge(Gate("g", "g"), (critical,), (here,), frozenset(), borrowed)
+    assert (found.state, found.state.exit_code) == (State.STALE, 3)
+    assert found.reasons == (_STALE,)
+    fresh = {"C9": Borrowed("staging", "r1", (), "it has no run")}
+    other = judge(Gate("g", "g"), (critical,), (here,), frozenset(), fresh)
+    assert other.state is State.UNKNOWN

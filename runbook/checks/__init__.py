@@ -81,6 +81,7 @@ class Context:
         """The owner's session in a transaction that is rolled back, for a check that writes."""
         owner = sessions.connect(self.environment, Purpose.WRITE)
         try:
+            sessions.same_database(self.session, owner)
             with sessions.trying(owner, self.environment):
                 yield owner
         finally:
@@ -146,8 +147,9 @@ def of_project(settings: Settings) -> dict[str, Check]:
 def perform(check: Check, context: Context) -> CheckResult:
     """Run ``check``; an error of the database or of the connection is ``could not look``."""
     started = time.perf_counter()
-    if check.writes and not context.environment.writes:
-        outcome = not_looked(f"writing checks are not allowed in {context.environment.name}")
+    refusal = sessions.no_writing(context.environment) if check.writes else ""
+    if refusal:
+        outcome = not_looked(refusal)
     else:
         try:
             with context.session.transaction():  # a savepoint: the snapshot outlives a failure

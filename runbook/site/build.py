@@ -14,6 +14,7 @@ from runbook.errors import IncompleteError, UsageError
 from runbook.settings import Settings
 
 CONFIG = "mkdocs.yml"
+MARKER = "results/run.schema.json"  # every site of ours publishes it
 _LEVEL = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR)\b|Aborted")
 
 
@@ -25,7 +26,8 @@ def build(settings: Settings, output: Path | None = None) -> Path:
     """
     if not (settings.folder / CONFIG).is_file():
         raise UsageError(f"no {CONFIG} in {settings.folder}", "go to a project's folder")
-    target = output or settings.folder / "site"
+    target = (output or settings.folder / "site").resolve()
+    _refuse(target, settings.folder)
     fresh = target.with_name(f".{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     result = subprocess.run(
@@ -42,9 +44,31 @@ def build(settings: Settings, output: Path | None = None) -> Path:
             "the site does not build:\n" + _faults(result.stderr + result.stdout),
             "mend what is named, then: runbook site build",
         )
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
+    _replace(target, fresh)
     return target
+
+
+def _refuse(target: Path, project: Path) -> None:
+    """A folder that holds anything but a site of ours is not ours to replace."""
+    if (
+        target == project
+        or target in project.parents
+        or (target.exists() and any(target.iterdir()) and not (target / MARKER).is_file())
+    ):
+        raise UsageError(
+            f"{target} is not a site that was built here",
+            "name an empty or a new folder with --output",
+        )
+
+
+def _replace(target: Path, fresh: Path) -> None:
+    """Put the new site in the place of the old one, which stays until the new one is there."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def environment(settings: Settings) -> dict[str, str]:

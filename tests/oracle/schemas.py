@@ -32,6 +32,10 @@ INDEXES = (
     "mixed", "longer", "other order", "hash", "half", "expression", "collated", "pattern", "brin",
     "reversed",
 )  # fmt: skip
+# With a collation that is not deterministic PostgreSQL contradicts itself on these: it hashes the
+# bytes of a name, so that a hash join misses what is equal, in the validation of a key too; and in
+# a citext it finds conflicts of rows that are none, without an end.
+STRICT = ("name", 'oracle."d_name"', "public.citext")
 ACTIONS = ("no action",) * 8 + ("cascade", "set null", "set default", "restrict")
 
 
@@ -424,8 +428,10 @@ class _Maker:
     def collation(self, kind: Type) -> str:
         if not (kind.collatable and self.chance(45)):
             return ""
-        names = ('"C"', '"POSIX"', '"default"', "ucs_basic")
-        return str(self.one((*names, "oracle.loose") if self.server.loose else names))
+        names = ['"C"', '"POSIX"', '"default"', "ucs_basic"]
+        if self.server.loose and kind.name not in STRICT:
+            names += ["oracle.loose", "oracle.loose"]
+        return str(self.one(names))
 
     def columns(self, kind: Type, *, not_null: bool, of_key: bool) -> tuple[Column, ...]:
         """One column to compare; and before it, what it is generated from."""
@@ -513,6 +519,8 @@ class _Maker:
 
     def referring(self, target: Column) -> tuple[Column, ...]:
         kind = self.other_type(target.type)
+        if target.collation == "oracle.loose" and kind.name in STRICT:
+            kind = target.type
         return self.columns(kind, not_null=self.chance(10), of_key=False)
 
     def child(self) -> None:
