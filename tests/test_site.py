@@ -48,6 +48,7 @@ def test_every_document_is_built(demonstration: Demonstration) -> None:
             assert step.title in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_same_records_give_the_same_bytes(changed: Demonstration) -> None:
     before = digests(changed.site)
     shutil.rmtree(changed.folder / ".cache", ignore_errors=True)
@@ -70,6 +71,7 @@ def test_a_folder_of_somebody_else_is_not_replaced(changed: Demonstration) -> No
     assert (precious / "file").exists()
 
 
+@pytest.mark.slow
 def test_the_build_opens_no_connection(changed: Demonstration) -> None:
     gone = Demonstration(changed.folder, changed.folder / "no cache", changed.finished)
     assert gone.runbook("site", "build").returncode == 0
@@ -114,6 +116,7 @@ def test_a_corrupt_record_is_named(changed: Demonstration) -> None:
     assert "remove the folder and run the runbook again" in found.stderr
 
 
+@pytest.mark.slow
 def test_a_past_result_is_stale_on_the_page(changed: Demonstration) -> None:
     path = changed.folder / "runbook.toml"
     text = path.read_text(encoding="utf-8").replace('fresh_for = "7d"', 'fresh_for = "0s"')
@@ -125,6 +128,7 @@ def test_a_past_result_is_stale_on_the_page(changed: Demonstration) -> None:
     assert all("rb-stale" in fact["class"] for fact in facts)
 
 
+@pytest.mark.slow
 def test_one_changed_row_changes_the_page(
     changed: Demonstration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
