@@ -143,7 +143,8 @@ def connect(environment: Environment, purpose: Purpose = Purpose.READ) -> Sessio
         )
     except psycopg.ProgrammingError as error:
         raise UsageError(
-            f"environment {environment.name!r}: not a connection string: {reason(error)}",
+            f"environment {environment.name!r}: not a connection string:"
+            f" {redact(' '.join(str(error).split()))}",
             "write it as 'host=… dbname=… user=…' or as a postgresql:// address",
         ) from None
     except psycopg.Error as error:

@@ -14,7 +14,8 @@ from runbook.errors import IncompleteError, UsageError
 from runbook.settings import Settings
 
 CONFIG = "mkdocs.yml"
-MARKER = "results/run.schema.json"  # every site of ours publishes it
+# every site of ours has both, and no folder of sources has
+MARKS = ("results/run.schema.json", "sitemap.xml")
 _LEVEL = re.compile(r"(?:DEBUG|INFO|WARNING|ERROR)\b|Aborted")
 
 
@@ -50,11 +51,9 @@ def build(settings: Settings, output: Path | None = None) -> Path:
 
 def _refuse(target: Path, project: Path) -> None:
     """A folder that holds anything but a site of ours is not ours to replace."""
-    if (
-        target == project
-        or target in project.parents
-        or (target.exists() and any(target.iterdir()) and not (target / MARKER).is_file())
-    ):
+    holds = target.exists() and any(target.iterdir())
+    ours = all((target / mark).is_file() for mark in MARKS)
+    if target == project or target in project.parents or (holds and not ours):
         raise UsageError(
             f"{target} is not a site that was built here",
             "name an empty or a new folder with --output",
