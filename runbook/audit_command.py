@@ -160,6 +160,7 @@ def _counted(
     fingerprint = context.schema.fingerprint
     kept = outcomes.finished_before(before, fingerprint) if before else {}
     server = session.server_facts(context.session)
+    position = replica.read(context.session).replay_lsn
     task = progress.task("audit", len(context.relationships))
     audits, interrupted = _count(context, request, kept, task)
     return Outcome(
@@ -167,7 +168,7 @@ def _counted(
         database=server.database,
         server_version=server.version,
         fingerprint=fingerprint,
-        position=replica.read(context.session).replay_lsn,
+        position=position,
         started=started,
         finished=datetime.now(UTC),
         interrupted=interrupted,
