@@ -193,7 +193,9 @@ class Reference:
         child = f"{only}{quoted(database.schema)}.{quoted(link.child)}"
         columns = ", ".join(f"{quoted(name)} AS c{n}" for n, name in enumerate(link.columns))
         key = table.primary_key if link.child != table.heir else ()
-        label = " || ', ' || ".join(f"{quoted(name)}::text" for name in key) or "NULL::text"
+        label = (
+            " || ', ' || ".join(f'{quoted(name)}::text COLLATE "C"' for name in key) or "NULL::text"
+        )
         row = self._session.execute(
             "SELECT oracle.orphans(%s, %s, %s, %s)",
             [child, columns, link.target(database.schema), label],

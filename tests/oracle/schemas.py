@@ -25,7 +25,8 @@ TARGETS = (  # what may be referenced
     *("nulls", "include", "pattern", "descending"),
 )
 NO_TARGETS = (
-    "none", "deferrable", "deferred", "partial", "expression", "invalid", "wider", "exclude",
+    "none", "deferrable", "deferred", "partial", "expression", "invalid", "invalid", "wider",
+    "exclude",
 )  # fmt: skip
 INDEXES = (
     "leading", "leading", "leading", "leading", "partial", "one null", "descending", "nulls first",
@@ -182,6 +183,9 @@ class Database:
     def __repr__(self) -> str:
         return f"<{len(self.tables)} tables, {len(self.links)} relationships>"
 
+    def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
+        printer.text(repr(self))  # hypothesis would print every field; the script says it all
+
     def owner_of(self, name: str) -> Table:
         """The table that has this name, or whose partition or heir has it."""
         return next(t for t in self.tables if name in (t.name, t.leaf, t.heir))
@@ -304,8 +308,9 @@ class _Writer:
             return
         yield f"CREATE TABLE oracle.staged (LIKE {target} INCLUDING GENERATED)"
         for key in self.table.keys:
-            if key.kind != "exclude":
-                yield f"CREATE UNIQUE INDEX ON oracle.staged ({listed(key.columns)})"
+            patterns = ", ".join(map(self._pattern, key.columns))
+            columns_of_key = patterns if key.kind == "pattern" else listed(key.columns)
+            yield f"CREATE UNIQUE INDEX ON oracle.staged ({columns_of_key})"
         yield (
             f"INSERT INTO oracle.staged ({columns}) {_values(self.table.rows)}"
             " ON CONFLICT DO NOTHING"
@@ -409,7 +414,10 @@ class _Maker:
 
     def type(self) -> Type:
         types = (*TYPES, *DOMAINS, *((CITEXT,) if self.server.citext else ()))
-        if self.chance(30):
+        if self.chance(8):
+            types = tuple(item for item in types if item.family in ("enum", "row"))
+            return self.one(types)  # type: ignore[no-any-return]
+        if self.chance(25):
             return self.one(types)  # type: ignore[no-any-return]
         return self.one(TYPES[:15])  # type: ignore[no-any-return]
 
@@ -436,7 +444,7 @@ class _Maker:
     def columns(self, kind: Type, *, not_null: bool, of_key: bool) -> tuple[Column, ...]:
         """One column to compare; and before it, what it is generated from."""
         column = Column(self.name("k"), kind, self.collation(kind), not_null)
-        if not self.chance(6):
+        if not self.chance(8):
             return (column,)
         base = replace(column, name=self.name("base"))
         virtual = not of_key and kind.builtin and self.server.version >= 180000 and self.chance(50)
@@ -469,7 +477,7 @@ class _Maker:
         return replace(table, partitioning=self.one(ways), by=column.name, attached=self.chance(40))
 
     def parent(self) -> None:
-        kind = self.one(TARGETS) if not self.chance(12) else self.one(NO_TARGETS)
+        kind = self.one(TARGETS) if not self.chance(15) else self.one(NO_TARGETS)
         not_null = kind in ("primary", "deferred") or self.chance(20)
         groups = [
             self.columns(self.type(), not_null=not_null, of_key=True)
@@ -482,10 +490,11 @@ class _Maker:
         if kind not in ("expression", "exclude"):
             table = self.partitioned(table, key)
         patterns = self.patterns(table, key)
-        if kind == "pattern" and not patterns:
+        builtin = all(table.column(name).type.builtin for name in key)
+        if (kind == "pattern" and not patterns) or (kind == "exclude" and not builtin):
             kind = "index"
         keys = [Index(kind, key)] if kind != "none" else []
-        if keys and self.chance(12):  # PostgreSQL takes the one that was made first
+        if keys and self.chance(20):  # PostgreSQL takes the one that was made first
             keys.insert(0, Index("pattern" if patterns else "descending", key))
         table = self.trimmings(replace(table, keys=tuple(keys)))
         if self.chance(4) and not table.by:
