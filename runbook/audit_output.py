@@ -83,5 +83,25 @@ def show(found: Outcome, every: bool = False) -> None:
         f"{found.environment}: {said}; {seconds:.1f} s at {found.position}",
         soft_wrap=True,
     )
+    _apart(found)
     if found.interrupted:
         out.print(f"interrupted: runbook audit {found.environment} --resume does the rest")
+
+
+def _apart(found: Outcome) -> None:
+    """What only looks like orphan rows: where there is some, and where nobody could look."""
+    shown = [item for item in found.lookalikes if item.rows or item.reason]
+    if not shown:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left", title_style="")
+    table.title = "apart from orphan rows, and counted in no verdict:"
+    table.add_column("what it is")
+    table.add_column("where", overflow="fold")
+    table.add_column("rows", no_wrap=True)
+    table.add_column("told by, or why not", overflow="fold")
+    for item in shown:
+        rows = "unknown" if item.rows is None else f"{item.rows:,}"
+        table.add_row(
+            item.kind.value, escape(item.label), rows, escape(item.reason or ", ".join(item.by))
+        )
+    out.print(table)

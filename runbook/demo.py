@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import conninfo
 
-from runbook import run, session
+from runbook import connection, run
 from runbook.embedded import EmbeddedServer
 from runbook.environment import Connection
 from runbook.errors import IncompleteError, UsageError
@@ -46,7 +46,7 @@ def prepare(settings: Settings, dsn: str | None, progress: Callable[[str], None]
     roles = sorted(_roles(settings))
     try:
         if dsn is None:
-            server: EmbeddedServer = session.embedded_server()
+            server: EmbeddedServer = connection.embedded_server()
             package.prepare(
                 lambda database, role: psycopg.connect(
                     server.conninfo(database, role), autocommit=True

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _DURATION = re.compile(r"(\d+)\s*(ms|s|m|h|d)")
+_SIZE = re.compile(r"(\d+)\s*(kB|MB|GB)")
+_BYTES = {"kB": 2**10, "MB": 2**20, "GB": 2**30}
 _UNITS = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
@@ -28,7 +30,16 @@ def duration(value: Any) -> Any:
     raise ValueError(f"not a duration: {value!r}, expected text such as '30s', '5m' or '24h'")
 
 
+def size(value: Any) -> Any:
+    """``"64MB"``, ``"2GB"`` in bytes, in PostgreSQL's units of 1,024; all else is refused."""
+    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found:
+        return int(found[1]) * _BYTES[found[2]]
+    raise ValueError(f"not a size: {value!r}, expected text such as '512MB' or '2GB'")
+
+
 Duration = Annotated[timedelta, BeforeValidator(duration)]
+Size = Annotated[int, BeforeValidator(size)]
 
 
 class Connection(BaseModel, title="reader = { … }, owner = { … }"):
@@ -72,7 +83,8 @@ class Environment(BaseModel, title="[environments.NAME]"):
     ``reader`` serves everything that only looks; ``owner`` is used by the checks that write,
     inside transactions that are rolled back, and only where ``writes`` is true. ``gate`` decides
     the exit code. A result older than ``fresh_for`` is stale. On a standby nothing is called clean
-    while its data may be older than ``replica_lag``.
+    while its data may be older than ``replica_lag``. ``memory`` is what all statements of an audit
+    together may take on the server for sorting and hashing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,6 +100,7 @@ class Environment(BaseModel, title="[environments.NAME]"):
     fresh_for: Duration = timedelta(days=1)
     replica_lag: Duration = timedelta(minutes=1)
     timeouts: Timeouts = Field(default_factory=Timeouts)
+    memory: Size = Field(default=512 * 2**20, ge=12 * 2**20)
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:

@@ -6,6 +6,7 @@ import statistics
 
 from runbook.findings import Audit, AuditState, CensusRow, KeyState, Value
 from runbook.impact import Impact
+from runbook.relationships import Relationships
 from runbook.settings import Settings
 
 
@@ -24,11 +25,18 @@ def of_census(settings: Settings, rows: tuple[CensusRow, ...]) -> dict[str, Valu
     return facts
 
 
-def of_audits(settings: Settings, audits: tuple[Audit, ...]) -> dict[str, Value]:
-    """Counts of orphan rows: ``orphans.rows``, ``audits.looked``, ``relationship.….orphans``."""
+def of_audits(
+    settings: Settings, audits: tuple[Audit, ...], relationships: Relationships
+) -> dict[str, Value]:
+    """Counts of orphan rows: ``orphans.rows``, ``audits.looked``, ``relationship.….orphans``.
+
+    The audits of keys that are no relationships are ``undeclared.…``.
+    """
     facts: dict[str, Value] = {}
-    core = [audit for audit in audits if settings.is_core(audit.relationship)]
-    for prefix, some in (("", list(audits)), ("core.", core)):
+    declared = [audit for audit in audits if audit.relationship in relationships.items]
+    others = [audit for audit in audits if audit not in declared]
+    core = [audit for audit in declared if settings.is_core(audit.relationship)]
+    for prefix, some in (("", declared), ("core.", core), ("undeclared.", others)):
         looked = [a for a in some if a.state in (AuditState.CLEAN, AuditState.ORPHANS)]
         facts[f"{prefix}audits.total"] = len(some)
         facts[f"{prefix}audits.looked"] = len(looked)

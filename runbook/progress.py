@@ -31,6 +31,11 @@ class Task:
         if state != "started" or not self._progress.live:
             self._progress.line(f"{self._name}: {name} {state}", plain_only=state != "failed")
 
+    def of(self, total: int, text: str) -> None:
+        """One of a ``total`` that was not known at first is done; ``text`` says what."""
+        self._progress.bars.update(self._row, total=total)
+        self.advance(text)
+
     def advance(self, text: str) -> None:
         """One of the total is done; ``text`` says what."""
         self._progress.bars.start_task(self._row)

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from runbook.audit.lookalikes import Lookalike
 from runbook.errors import IncompleteError
 from runbook.findings import Audit, CensusRow, CheckResult, Value
 from runbook.verdict import Verdict
@@ -53,6 +54,7 @@ class StepResult(_Model):
     census: tuple[CensusRow, ...] = ()
     undeclared: int | None = None
     audits: tuple[Audit, ...] = ()
+    lookalikes: tuple[Lookalike, ...] = ()
     facts: dict[str, Value] = {}
     server: Server | None = None
     fingerprint: str = ""
@@ -96,6 +98,7 @@ class RunRecord(_Model):
     census: tuple[CensusRow, ...]
     undeclared: int | None
     audits: tuple[Audit, ...]
+    lookalikes: tuple[Lookalike, ...] = ()
     verdicts: tuple[Verdict, ...]
     digests: dict[str, str]
 

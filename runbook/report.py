@@ -7,6 +7,7 @@ from functools import singledispatch
 from typing import Any
 
 from runbook import charts, markup
+from runbook.audit.lookalikes import Lookalike
 from runbook.findings import Audit, CensusRow, CheckResult, Evidence, counted
 from runbook.impact import Impact
 from runbook.markup import Html
@@ -133,6 +134,8 @@ def _many(results: Sequence[Any]) -> str:
         return census_table(results)
     if isinstance(first, Audit):
         return audit_table(results)
+    if isinstance(first, Lookalike):
+        return lookalike_table(results)
     if isinstance(first, KeyStatements):
         return statements_list(results)
     return "\n".join(_html(result) for result in results)
@@ -174,6 +177,24 @@ def audit_table(audits: Sequence[Audit]) -> str:
             for audit in audits
         ],
         "Orphan rows by relationship",
+    )
+
+
+def lookalike_table(found: Sequence[Lookalike]) -> str:
+    """What is no orphan row, by name, with its rows."""
+    return markup.table(
+        ("what it is", "where", "told by", "rows", "why not"),
+        [
+            (
+                item.kind.value,
+                item.label,
+                ", ".join(item.by),
+                item.rows if item.rows is not None else "unknown",
+                item.reason,
+            )
+            for item in found
+        ],
+        "No orphan rows, though they look like them",
     )
 
 

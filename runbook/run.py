@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from runbook import __version__, checks, judgement, junit, notebook, record, session, steps
+from runbook import __version__, checks, context, judgement, junit, notebook, record, session
+from runbook.connection import Purpose
 from runbook.environment import Environment
 from runbook.errors import IncompleteError, UsageError
 from runbook.interruption import terminable
 from runbook.judgement import now
 from runbook.record import RunRecord, Step
-from runbook.session import Purpose
 from runbook.settings import FILE_NAME, PROJECT_VARIABLE, Settings, StepEntry
 
 OWN_CHECKS = ("documents_complete", "key_cost")  # steps obtain these without a check module
@@ -57,7 +57,7 @@ def _preflight(settings: Settings, environment: Environment) -> None:
     reader = session.connect(environment, Purpose.READ)
     try:
         with session.reading(reader, environment):
-            steps.look(settings, environment, reader)
+            context.look(settings, environment, reader)
     finally:
         reader.close()
 
@@ -215,6 +215,7 @@ def compose(
         census=next((r.census for r in results if r.census), ()),
         undeclared=next((r.undeclared for r in results if r.undeclared is not None), None),
         audits=next((r.audits for r in results if r.audits), ()),
+        lookalikes=next((r.lookalikes for r in results if r.lookalikes), ()),
         verdicts=judgement.verdicts(settings, environment, results, found, failed),
         digests={},
     )

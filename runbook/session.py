@@ -7,39 +7,24 @@ transaction mode a session setting would reach other clients
 
 from __future__ import annotations
 
-import atexit
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg import IsolationLevel, conninfo, sql
+from psycopg import IsolationLevel, sql
 from psycopg.rows import TupleRow
 
-from runbook.embedded import EmbeddedServer
-from runbook.environment import Connection, Environment
+from runbook.connection import Purpose, connection_string
+from runbook.environment import Environment
 from runbook.errors import IncompleteError, UsageError
 from runbook.redaction import redact
 
 APPLICATION_NAME = "fk-runbook"
 OLDEST_SERVER = 150000
 
-OVERRIDE_READER = "RUNBOOK_READER_DSN"
-OVERRIDE_OWNER = "RUNBOOK_OWNER_DSN"
-
 Session = psycopg.Connection[TupleRow]
-
-_server: EmbeddedServer | None = None
-
-
-class Purpose(StrEnum):
-    """Which of an environment's two roles a session needs."""
-
-    READ = "reader"
-    WRITE = "owner"
 
 
 @dataclass(frozen=True)
@@ -54,75 +39,6 @@ class ServerFacts:
     in_recovery: bool
     superuser: bool
     bypasses_row_security: bool
-
-
-def embedded_server() -> EmbeddedServer:
-    """The embedded server of this process, started on first use and let go at exit."""
-    global _server  # noqa: PLW0603 - one per process; its life is the process's
-    if _server is None:
-        server = EmbeddedServer()
-        server.start()
-        atexit.register(server.close)
-        _server = server
-    return _server
-
-
-def connection_string(environment: Environment, purpose: Purpose) -> str:
-    """The libpq connection string for a role of ``environment``, without its password.
-
-    Raises :class:`UsageError` when the environment does not name that role, or names only an
-    environment variable that is not set.
-    """
-    override = os.environ.get(OVERRIDE_READER if purpose is Purpose.READ else OVERRIDE_OWNER)
-    if override:
-        return override
-    way = environment.reader if purpose is Purpose.READ else environment.owner
-    if way is None:
-        raise UsageError(
-            f"environment {environment.name!r} has no {purpose} connection",
-            f"add [environments.{environment.name}.{purpose}] to runbook.toml",
-        )
-    return _from_way(environment.name, way)
-
-
-def _from_way(name: str, way: Connection) -> str:
-    if way.variable and os.environ.get(way.variable):
-        return os.environ[way.variable]
-    if way.service:
-        return conninfo.make_conninfo(service=way.service)
-    if way.embedded:
-        return embedded_server().conninfo(way.embedded, way.role)
-    raise UsageError(
-        f"environment {name!r}: the environment variable {way.variable!r} is not set",
-        f"export {way.variable}='host=… dbname=… user=…' (the password belongs into a passfile)",
-    )
-
-
-def source(environment: Environment, purpose: Purpose = Purpose.READ) -> str:
-    """Where a role's connection comes from: dsn, variable, service or embedded; or empty."""
-    reads = purpose is Purpose.READ
-    if os.environ.get(OVERRIDE_READER if reads else OVERRIDE_OWNER):
-        return "dsn"
-    way = environment.reader if reads else environment.owner
-    if way is None:
-        return ""
-    if way.variable and os.environ.get(way.variable):
-        return "variable"
-    return "service" if way.service else "embedded" if way.embedded else ""
-
-
-def no_writing(environment: Environment) -> str:
-    """Why nothing may be written, not even in a transaction that is rolled back; or empty.
-
-    The owner has to come from where the reader comes from: with only one of the two replaced,
-    a run would judge two databases as one.
-    """
-    if not environment.writes:
-        return f"writing checks are not allowed in {environment.name}"
-    reader, owner = source(environment), source(environment, Purpose.WRITE)
-    if reader != owner:
-        return f"the reader comes from {reader} and the owner from {owner or 'nowhere'}"
-    return ""
 
 
 def connect(environment: Environment, purpose: Purpose = Purpose.READ) -> Session:
@@ -217,14 +133,23 @@ def trying(session: Session, environment: Environment) -> Iterator[Session]:
 
 def _set_limits(session: Session, environment: Environment) -> None:
     limits = environment.timeouts
-    for name, value in (
-        ("search_path", "pg_catalog"),
-        ("row_security", "off"),
-        ("statement_timeout", f"{int(limits.statement.total_seconds() * 1000)}ms"),
-        ("lock_timeout", f"{int(limits.lock.total_seconds() * 1000)}ms"),
-        ("idle_in_transaction_session_timeout", f"{int(limits.idle.total_seconds() * 1000)}ms"),
-    ):
-        session.execute("SELECT set_config(%s, %s, true)", (name, value))
+    values = {
+        "search_path": "pg_catalog",
+        "row_security": "off",
+        "statement_timeout": f"{int(limits.statement.total_seconds() * 1000)}ms",
+        "lock_timeout": f"{int(limits.lock.total_seconds() * 1000)}ms",
+        "idle_in_transaction_session_timeout": f"{int(limits.idle.total_seconds() * 1000)}ms",
+    }
+    set_local(session, **values)
+
+
+def set_local(session: Session, **values: str) -> None:
+    """Set these until the end of the transaction, in one round trip."""
+    session.execute(
+        "SELECT pg_catalog.set_config(name, value, true) FROM unnest(%s::text[], %s::text[])"
+        " AS setting(name, value)",
+        (list(values), list(values.values())),
+    )
 
 
 SERVER_FACTS: LiteralString = """

@@ -17,28 +17,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-import psycopg
-
 from runbook import (
-    catalog,
     census,
     checks,
+    connection,
+    context,
     impact,
     judgement,
     measures,
     migration,
-    operators,
     record,
     session,
 )
-from runbook.audit import engine, parallel
+from runbook.audit import engine, lookalikes, parallel
+from runbook.audit.lookalikes import Lookalike
+from runbook.connection import Purpose
 from runbook.environment import Environment
-from runbook.errors import IncompleteError, UsageError
+from runbook.errors import UsageError
 from runbook.findings import Audit, CensusRow, CheckResult, Evidence, Status, Value
 from runbook.impact import Impact
 from runbook.migration import KeyStatements
 from runbook.selftest import SelfTest
-from runbook.session import Purpose, Session
+from runbook.session import Session
 from runbook.settings import FILE_NAME, Settings
 from runbook.settings import read as read_settings
 from runbook.verdict import Verdict
@@ -47,34 +47,6 @@ BY_HAND = (
     "a step run by hand has no results of other steps to look at; run them all with runbook run"
 )
 KEY_COST = "the foreign keys cost an insert no more than was accepted"
-
-
-def look(settings: Settings, environment: Environment, reader: Session) -> checks.Context:
-    """Read the schema, the comparisons and the census, in the caller's transaction.
-
-    Raises :class:`IncompleteError` when the catalog cannot be read: printing an index's definition
-    waits for whoever holds the table exclusively.
-    """
-    relationships = settings.relationships()
-    try:
-        schema = catalog.read(reader, settings.project.schemas)
-        census.resolve(relationships, schema, str(settings.project.relationships))
-        comparisons = operators.read(reader, relationships.items)
-    except psycopg.Error as error:
-        raise IncompleteError(
-            f"environment {environment.name!r}: the catalog cannot be read:"
-            f" {session.reason(error)}",
-            "somebody may be changing the schema: try again, or raise timeouts.lock",
-        ) from None
-    return checks.Context(
-        settings=settings,
-        environment=environment,
-        relationships=relationships,
-        session=reader,
-        schema=schema,
-        comparisons=comparisons,
-        census=census.take(relationships, schema, comparisons),
-    )
 
 
 class Step:
@@ -95,12 +67,13 @@ class Step:
         self._facts: dict[str, Value] = {}
         self._census: tuple[CensusRow, ...] = ()
         self._undeclared: int | None = None
+        self._lookalikes: tuple[Lookalike, ...] = ()
         self._reader = session.connect(environment, Purpose.READ)
         self._resources.callback(self._reader.close)
         try:
             self.server = _server(self._reader, environment)
             self._resources.enter_context(session.reading(self._reader, environment))
-            self.context = look(settings, environment, self._reader)
+            self.context = context.look(settings, environment, self._reader)
         except BaseException:
             self._resources.close()
             raise
@@ -136,12 +109,26 @@ class Step:
         return self._census
 
     def audit(self) -> tuple[Audit, ...]:
-        """Count the orphan rows of every relationship; the most alarming come first."""
-        audits = parallel.in_snapshot(self._reader, self.context, engine.Options())
+        """Count the orphan rows of every relationship; the most alarming come first.
+
+        Foreign keys that no relationship mentions are audited with them.
+        """
+        whole = context.with_undeclared(self.context)
+        audits = parallel.in_snapshot(self._reader, whole, engine.Options())
         ordered = sorted(audits, key=lambda audit: audit.relationship.alert.rank)
         self.context = replace(self.context, audits=tuple(ordered))
-        self._facts |= measures.of_audits(self.settings, self.context.audits)
+        self._facts |= measures.of_audits(
+            self.settings, self.context.audits, self.context.relationships
+        )
         return self.context.audits
+
+    def look_alikes(self) -> tuple[Lookalike, ...]:
+        """Count what only looks like orphan rows; it is recorded apart from them."""
+        seen = self.context
+        self._lookalikes = lookalikes.measure(
+            self._reader, seen.relationships.items, seen.schema, seen.comparisons
+        )
+        return self._lookalikes
 
     def missing_keys(self) -> tuple[KeyStatements, ...]:
         """The SQL of the keys that are missing here, the most urgent first."""
@@ -156,7 +143,7 @@ class Step:
 
         The rows go into scratch tables of a transaction that is rolled back.
         """
-        refusal = session.no_writing(self.environment)
+        refusal = connection.no_writing(self.environment)
         if refusal:
             self._facts |= dict.fromkeys(measures.IMPACT)
             return self.keep(
@@ -237,6 +224,7 @@ class Step:
                 census=self._census,
                 undeclared=self._undeclared,
                 audits=self.context.audits,
+                lookalikes=self._lookalikes,
                 facts=self._facts,
                 server=self.server,
                 fingerprint=self.context.schema.fingerprint,
@@ -263,5 +251,5 @@ def _server(reader: Session, environment: Environment) -> record.Server:
         system_identifier=facts.system_identifier,
         database=facts.database,
         role=facts.role,
-        source=session.source(environment),
+        source=connection.source(environment),
     )

@@ -18,13 +18,19 @@ ROWS = (
         "errors schema relationships findings verdict environment redaction"
         " declarations settings selftest fingerprint"
     ),
-    "session catalog embedded operators replica statistics",
+    "session connection catalog embedded operators replica statistics",
     "prisma discovery",
     "census audit checks",
     "migration rehearsal remediation monitoring impact",
-    "steps notebook run fleet record judgement junit sarif measures interruption",
+    (
+        "steps notebook run fleet record judgement junit sarif measures interruption"
+        " context auditing"
+    ),
     "facts ledger charts erd report markup site",
-    "cli demo progress manual audit_command audit_output __main__",
+    (
+        "cli demo progress manual terminal audit_command audit_output run_command demo_command"
+        " site_command __main__"
+    ),
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS, 1) for name in row.split()}
 PROJECTS = ("telecore", "references")  # they stand beside the rows

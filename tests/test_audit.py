@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import pytest
 from psycopg import errors, sql
 
-from runbook import catalog, operators
-from runbook import session as sessions
+from runbook import catalog, connection, operators
 from runbook.audit import engine
 from runbook.findings import Audit, AuditState
 from runbook.relationships import Relationship
@@ -399,7 +398,7 @@ def test_forced_row_security_is_reported_to_the_owner_too(
         types("int", "int", "2", "1") + "ALTER TABLE c ENABLE ROW LEVEL SECURITY;"
         "ALTER TABLE c FORCE ROW LEVEL SECURITY"
     )
-    monkeypatch.setenv(sessions.OVERRIDE_READER, dsn(place.database, OWNER))
+    monkeypatch.setenv(connection.OVERRIDE_READER, dsn(place.database, OWNER))
     (found,) = audit(place, place.relationship("c", "p", "p", "id"))
     assert found.state is AuditState.COULD_NOT_LOOK
 
@@ -409,7 +408,7 @@ def test_a_table_that_may_not_be_read_is_reported(
 ) -> None:
     place.run(CLEAN)
     place.run("ALTER TABLE p OWNER TO CURRENT_USER", role=None)
-    monkeypatch.setenv(sessions.OVERRIDE_READER, dsn(place.database, OWNER))
+    monkeypatch.setenv(connection.OVERRIDE_READER, dsn(place.database, OWNER))
     (found,) = audit(place, place.relationship("c", "p", "p", "id"))
     assert (found.state, found.orphans) == (AuditState.COULD_NOT_LOOK, None)
     assert found.reason == "permission denied for table p (42501)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import psycopg
@@ -21,7 +23,7 @@ import pytest
 from tests import project
 from tests.conftest import Connect
 
-LOCKED = "approver_overrides"  # nothing refers to it, so only its own audits wait
+LOCKED = "workflow_stage_actions"  # nothing refers to it, and its audits come last
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,17 @@ class Auditor:
         out, err = process.communicate(timeout=60)
         return subprocess.CompletedProcess([], process.returncode, out, err)
 
-    def kept(self) -> dict[str, object]:
+    def kept(self) -> dict[str, Any]:
         path = self.folder / "runs" / "staging" / "audit.json"
-        found: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    def audits(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.kept()["audits"]
         return found
 
     def states(self) -> dict[str, str]:
-        audits = self.kept()["audits"]
-        assert isinstance(audits, list)
+        audits = self.audits()
         return {
             f"{audit['relationship']['child']['table']}.{audit['relationship']['columns'][0]}": (
                 audit["state"]
@@ -154,6 +159,63 @@ def test_a_used_up_budget_is_not_looked_and_not_clean(auditor: Auditor) -> None:
     assert set(auditor.states().values()) == {"not looked"}
 
 
+def test_what_there_is_no_time_to_count_is_estimated_where_asked(auditor: Auditor) -> None:
+    auditor.owner.execute("ANALYZE")
+    found = auditor("--budget", "1h", "--sample")
+    assert found.returncode == 0, found.stderr
+    assert set(auditor.states().values()) == {"clean"}  # there was time
+
+
+def test_values_of_other_columns_are_shown_where_asked(auditor: Auditor) -> None:
+    auditor.owner.execute(
+        "UPDATE public.punchlist_items SET punchlist_id = 'gone', evidence_doc_id = NULL WHERE id ="
+        " (SELECT min(id) FROM public.punchlist_items)"
+    )
+    found = auditor("--column", "punchlist_id", "--column", "evidence_doc_id", "--column", "no_such")
+    assert found.returncode == 1, found.stderr
+    (first,) = [audit for audit in auditor.audits() if audit["state"] == "orphans"]
+    (sample,) = first["samples"]
+    assert sample.endswith(" (punchlist_id: gone, evidence_doc_id: NULL)")
+    auditor()
+    (first,) = [audit for audit in auditor.audits() if audit["state"] == "orphans"]
+    assert first["samples"] == [sample.partition(" (")[0]]
+
+
+def test_what_only_looks_like_orphan_rows_is_shown_apart(auditor: Auditor) -> None:
+    auditor.owner.execute(
+        "CREATE TABLE public.owners (id int PRIMARY KEY, deleted_at timestamptz);"
+        "CREATE TABLE public.things (id int PRIMARY KEY, owner_id int REFERENCES public.owners);"
+        "INSERT INTO public.owners VALUES (1, now()); INSERT INTO public.things VALUES (1, 1)"
+    )
+    found = auditor()
+    assert found.returncode == 0, found.stderr
+    apart = found.stdout.partition("apart from orphan rows, and counted in no verdict:")[2]
+    assert re.search(
+        r"live children of soft-deleted parents +things\.owner_id +1 +deleted_at", apart
+    )
+    left_out = auditor("--no-lookalikes")
+    assert re.search(r"things\.owner_id +unknown +left out with --no-lookalikes", left_out.stdout)
+
+
+def test_an_unwritable_folder_hides_no_result(auditor: Auditor) -> None:
+    (auditor.folder / "runs").write_text("in the way", encoding="utf-8")
+    found = auditor()
+    assert found.returncode == 3
+    assert found.stdout.startswith("staging: 0 orphan rows, 57 of 57 relationships looked at; ")
+    assert found.stderr.endswith(
+        "hint: check that the folder exists, has room and may be written\n"
+    )
+
+
+def test_progress_tells_rows(auditor: Auditor) -> None:
+    auditor.owner.execute("ANALYZE")
+    found = auditor("--only", "punchlists.workflow_instance_id")
+    last = [line for line in found.stderr.splitlines() if line][-1]
+    assert re.fullmatch(
+        r"audit: punchlists\.workflow_instance_id: clean; ([\d,]+) of \1 rows", last
+    )
+
+
 def test_a_sample_is_never_clean(auditor: Auditor) -> None:
     auditor.owner.execute("ANALYZE")
     found = auditor("--sample", "--only", "workflow_stage_actions")
@@ -165,8 +227,8 @@ def test_a_sample_is_never_clean(auditor: Auditor) -> None:
 def stuck(auditor: Auditor, connect: Connect, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """An audit whose workers wait for a lock, with the catalog read and some audits finished.
 
-    While another session is active ``--max-load 0`` holds the workers after their first audit;
-    then the table is locked, and the other session ends.
+    While another session is active ``--max-load 0`` holds the workers; then the table is locked,
+    and the other session ends.
     """
     with connect("postgres", None) as other:
         busy = threading.Thread(target=sleep, args=(other,))
@@ -198,7 +260,7 @@ def test_an_interruption_keeps_what_is_finished(
     assert process.returncode == 3, err
     assert "interrupted: runbook audit staging --resume does the rest" in out
     states = auditor.states()
-    assert states[f"{LOCKED}.cluster_id"] == "not looked"
+    assert states[f"{LOCKED}.workflow_stage_id"] == "not looked"
     assert "clean" in states.values()
     finished = sum(state == "clean" for state in states.values())
     again = auditor("--resume")
@@ -240,7 +302,7 @@ def test_all_backends_killed_is_never_clean(auditor: Auditor, connect: Connect) 
         out, err = process.communicate(timeout=40)
     assert process.returncode == 3, (out, err)
     states = auditor.states()
-    assert states[f"{LOCKED}.cluster_id"] == "could not look"
+    assert states[f"{LOCKED}.workflow_stage_id"] == "could not look"
 
 
 def test_waiting_for_a_quiet_server_needs_to_see_the_others(

@@ -16,7 +16,7 @@ from itertools import count
 import pytest
 from psycopg import errors, sql
 
-from runbook import catalog, operators
+from runbook import catalog, connection, operators
 from runbook import session as sessions
 from runbook.environment import Connection, Environment, Timeouts
 from runbook.operators import Comparisons
@@ -119,8 +119,8 @@ class Place:
 
 def opened(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A place in ``database``, which the runbook's own sessions reach by its two roles."""
-    monkeypatch.setenv(sessions.OVERRIDE_READER, dsn(database, READER))
-    monkeypatch.setenv(sessions.OVERRIDE_OWNER, dsn(database, OWNER))
+    monkeypatch.setenv(connection.OVERRIDE_READER, dsn(database, READER))
+    monkeypatch.setenv(connection.OVERRIDE_OWNER, dsn(database, OWNER))
     return Place(connect, database)
 
 
@@ -456,7 +456,7 @@ def test_the_fingerprint_is_the_same_for_both_roles_and_any_rows(
     place.run("INSERT INTO p SELECT generate_series(1, 100); ANALYZE p")
     assert place.read().tables[place.name("p")].estimated_rows == 100
     assert place.read().fingerprint == before.fingerprint
-    monkeypatch.setenv(sessions.OVERRIDE_READER, dsn(place.database, OWNER))
+    monkeypatch.setenv(connection.OVERRIDE_READER, dsn(place.database, OWNER))
     assert place.read().fingerprint == before.fingerprint
     place.run("ALTER TABLE c DROP CONSTRAINT c_p_fkey")
     assert place.read().fingerprint != before.fingerprint

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from runbook import session, steps
+from runbook import context as contexts
+from runbook import operators, session
 from runbook.audit import engine, parallel
 from runbook.audit.engine import Options
 from runbook.audit.strategy import Strategy
@@ -15,6 +16,8 @@ from runbook.audit.target import targets
 from runbook.audit.work import Limits
 from runbook.checks import Context
 from runbook.findings import Audit, AuditState
+from runbook.relationships import Relationship
+from runbook.schema import TableName
 from runbook.settings import Settings
 from tests.conftest import Connect
 
@@ -39,7 +42,7 @@ def looked(settings: Settings) -> Iterator[Callable[[], Context]]:
         transaction = session.reading(reader, environment)
         transaction.__enter__()
         readers.append((reader, transaction))
-        return steps.look(settings, environment, reader)
+        return contexts.look(settings, environment, reader)
 
     yield look
     for reader, transaction in readers:
@@ -143,3 +146,27 @@ def test_a_sample_bounds_what_is_there(owner: Owner, looked: Callable[[], Contex
     low, high = audit.bounds
     assert low <= 6000 <= high
     assert high - low < 6000
+
+
+def test_what_would_take_too_long_is_estimated_where_asked(
+    owner: Owner, looked: Callable[[], Context]
+) -> None:
+    owner.execute(
+        "CREATE TABLE public.wide (id int PRIMARY KEY, user_id text, filler text);"
+        "INSERT INTO public.wide SELECT n, 'gone', repeat('x', 900)"
+        " FROM generate_series(1, 30000) n;"
+        "GRANT SELECT ON public.wide TO telecore_reader; ANALYZE public.wide"
+    )
+    item = Relationship(
+        TableName("public", "wide"), ("user_id",), TableName("public", "users"), ("id",)
+    )
+    context = looked()
+    comparisons = operators.read(context.session, (item,))
+    (target,) = targets(context.session, (item,), context.schema, comparisons)
+    patient, hasty = Options(), Options(estimate=True)
+    assert engine.attempt(context.session, target, patient, 1e-9)[0].orphans == 30000
+    assert engine.attempt(context.session, target, hasty, 60.0)[0].exact
+    audit = engine.attempt(context.session, target, hasty, 1e-9)[0]
+    assert (audit.state, audit.strategy) == (AuditState.ESTIMATED, "sample")
+    assert audit.bounds is not None
+    assert audit.bounds[0] <= 30000 <= audit.bounds[1]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from psycopg import errors
 
-from runbook import catalog, census, checks, operators, replica
+from runbook import catalog, census, checks, connection, operators, replica
 from runbook import relationships as declared
 from runbook import session as sessions
 from runbook.audit import engine, lookalikes, parallel
@@ -26,11 +26,11 @@ from runbook.audit.target import Target
 from runbook.audit.target import targets as read_targets
 from runbook.audit.work import Limits
 from runbook.checks import Context, orphan_rows, partition_keys
+from runbook.connection import Purpose
 from runbook.errors import FileError
 from runbook.findings import Audit, AuditState, CensusRow, KeyState, Status
 from runbook.relationships import Relationship, Relationships
 from runbook.schema import Action
-from runbook.session import Purpose
 from runbook.settings import read as read_settings
 from tests.conftest import ROOT, Connect
 from tests.standby import Replication, replication, wait
@@ -565,7 +565,7 @@ def replicated(servers: Replication) -> Iterator[str]:
 def far(servers: Replication, replicated: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A place that is filled on the primary and read on the replica."""
     place = opened(servers.primary.connect, servers.primary.dsn, replicated, monkeypatch)
-    monkeypatch.setenv(sessions.OVERRIDE_READER, servers.replica.dsn(replicated, READER))
+    monkeypatch.setenv(connection.OVERRIDE_READER, servers.replica.dsn(replicated, READER))
     place.run("GRANT pg_read_all_stats TO telecore_reader", role=None)
     place.run(PAIR)
     servers.catch_up()

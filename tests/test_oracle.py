@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, note, seed
 from hypothesis import settings as examples
 from psycopg import conninfo
 
-from runbook import catalog, census, operators
+from runbook import catalog, census, connection, operators
 from runbook import session as sessions
 from runbook.audit import engine
 from runbook.audit.strategy import Strategy
@@ -217,7 +217,7 @@ def run(connect: Connect, dsn: Callable[[str, str | None], str], number: int) ->
         connect(name, None) as admin,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setenv(sessions.OVERRIDE_READER, dsn(name, READER))
+        patch.setenv(connection.OVERRIDE_READER, dsn(name, READER))
         reference = Reference(admin)
         runbook = Runbook()
         try:

@@ -10,10 +10,12 @@ import psycopg
 import pytest
 from psycopg import conninfo, errors, sql
 
+from runbook import connection
 from runbook import session as sessions
+from runbook.connection import Purpose
 from runbook.environment import Connection, Environment
 from runbook.errors import IncompleteError, UsageError
-from runbook.session import Purpose, Session
+from runbook.session import Session
 from tests.conftest import PASSWORDS, Connect
 from tests.test_catalog import OWNER, READER, Dsn, Place, opened, scratch_database
 
@@ -34,7 +36,7 @@ def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(autouse=True)
 def no_overrides(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (sessions.OVERRIDE_READER, sessions.OVERRIDE_OWNER, VARIABLE):
+    for name in (connection.OVERRIDE_READER, connection.OVERRIDE_OWNER, VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -87,17 +89,17 @@ def test_the_first_that_is_set_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     both = environment(
         reader={"variable": VARIABLE, "service": "staging"}, owner={"service": "st'aging"}
     )
-    assert sessions.connection_string(both, Purpose.READ) == "service=staging"
-    assert sessions.connection_string(both, Purpose.WRITE) == "service=st\\'aging"
-    assert sessions.source(both) == "service"
+    assert connection.connection_string(both, Purpose.READ) == "service=staging"
+    assert connection.connection_string(both, Purpose.WRITE) == "service=st\\'aging"
+    assert connection.source(both) == "service"
     monkeypatch.setenv(VARIABLE, "host=a")
-    assert sessions.connection_string(both, Purpose.READ) == "host=a"
-    assert sessions.source(both) == "variable"
-    monkeypatch.setenv(sessions.OVERRIDE_READER, "host=b")
-    monkeypatch.setenv(sessions.OVERRIDE_OWNER, "host=c")
-    assert sessions.connection_string(both, Purpose.READ) == "host=b"
-    assert sessions.connection_string(both, Purpose.WRITE) == "host=c"
-    assert sessions.source(both) == "dsn"
+    assert connection.connection_string(both, Purpose.READ) == "host=a"
+    assert connection.source(both) == "variable"
+    monkeypatch.setenv(connection.OVERRIDE_READER, "host=b")
+    monkeypatch.setenv(connection.OVERRIDE_OWNER, "host=c")
+    assert connection.connection_string(both, Purpose.READ) == "host=b"
+    assert connection.connection_string(both, Purpose.WRITE) == "host=c"
+    assert connection.source(both) == "dsn"
 
 
 # --- who does not get in ------------------------------------------------------------------------
@@ -119,7 +121,7 @@ def test_a_wrong_database_is_reported(
     dsn: Dsn, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = dsn(f"no_{place.database}", READER)
-    monkeypatch.setenv(sessions.OVERRIDE_READER, wrong)
+    monkeypatch.setenv(connection.OVERRIDE_READER, wrong)
     error = refusal(environment())
     assert error.message == (
         f"environment 'staging': cannot connect as reader: {connecting(wrong)}:"
@@ -132,7 +134,7 @@ def test_a_wrong_password_is_reported_without_it(
     dsn: Dsn, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = conninfo.make_conninfo(dsn(place.database, OWNER), password="S3cr3t")
-    monkeypatch.setenv(sessions.OVERRIDE_OWNER, wrong)
+    monkeypatch.setenv(connection.OVERRIDE_OWNER, wrong)
     error = refusal(environment(), Purpose.WRITE)
     assert error.message == (
         f"environment 'staging': cannot connect as owner: {connecting(wrong)}:"
@@ -225,8 +227,8 @@ def owner(place: Place, overrides: None) -> Iterator[Session]:  # noqa: ARG001
 
 @pytest.fixture
 def overrides(no_overrides: None, place: Place, dsn: Dsn, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    monkeypatch.setenv(sessions.OVERRIDE_READER, dsn(place.database, READER))
-    monkeypatch.setenv(sessions.OVERRIDE_OWNER, dsn(place.database, OWNER))
+    monkeypatch.setenv(connection.OVERRIDE_READER, dsn(place.database, READER))
+    monkeypatch.setenv(connection.OVERRIDE_OWNER, dsn(place.database, OWNER))
 
 
 def test_server_facts(place: Place, reader: Session) -> None:
@@ -440,6 +442,6 @@ def test_a_short_time_to_connect_is_not_no_limit(monkeypatch: pytest.MonkeyPatch
 
 
 def test_passwords_are_only_in_the_string(place: Place, overrides: None) -> None:  # noqa: ARG001
-    assert PASSWORDS[READER] in sessions.connection_string(place.environment(), Purpose.READ)
+    assert PASSWORDS[READER] in connection.connection_string(place.environment(), Purpose.READ)
     assert PASSWORDS[READER] not in repr(place.environment())
     assert place.environment().timeouts.connect == timedelta(seconds=10)

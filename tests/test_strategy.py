@@ -57,9 +57,9 @@ def test_a_skip_scan_cannot_be_forced_without_an_index() -> None:
 
 
 def test_memory_follows_the_parent_within_the_budget() -> None:
-    assert work_memory(UNKNOWN, 2**28) == 4096
-    assert work_memory(Statistics(1.0, 1, MILLION, 8, 1.0, ()), 2**28) == 70_312
-    assert work_memory(Statistics(1.0, 1, 1000 * MILLION, 8, 1.0, ()), 2**28) == 2**18
+    assert work_memory(UNKNOWN, 2**28, 3) == 4096
+    assert work_memory(Statistics(1.0, 1, MILLION, 8, 1.0, ()), 2**28, 3) == 70_312
+    assert work_memory(Statistics(1.0, 1, 1000 * MILLION, 8, 1.0, ()), 2**28, 2) == 2**17
 
 
 def test_a_whole_table_is_no_estimate() -> None:
@@ -79,3 +79,11 @@ def test_clustered_orphans_widen_the_interval() -> None:
     assert clustered.rows == 1000
     assert clustered.low == 100  # what was seen
     assert clustered.high > 2500
+
+
+def test_a_sample_takes_enough_pages_and_not_too_many() -> None:
+    assert sample.percent(0) == 100
+    assert sample.percent(900) == 100
+    assert sample.percent(20_000) == 5
+    assert sample.percent(1_000_000) == 1
+    assert sample.percent(100_000_000) == 0.05

@@ -9,9 +9,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from runbook import checks, session, steps
+from runbook import checks, session
+from runbook import context as contexts
+from runbook.connection import Purpose
 from runbook.findings import CheckResult, Status
-from runbook.session import Purpose
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
 from runbook.telecore.files import script
@@ -37,7 +38,7 @@ def performed(settings: Settings, names: list[str], environment: str) -> dict[st
     reader = session.connect(entry, Purpose.READ)
     try:
         with session.reading(reader, entry):
-            context = steps.look(settings, entry, reader)
+            context = contexts.look(settings, entry, reader)
             return {name: checks.perform(CHECKS[name], context) for name in names}
     finally:
         reader.close()

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from runbook import checks, session, steps
+from runbook import checks, session
+from runbook import context as contexts
 from runbook.audit import engine
+from runbook.connection import Purpose
 from runbook.findings import Audit, AuditState, CensusRow, CheckResult, KeyState, Status
 from runbook.selftest import SelfTest
-from runbook.session import Purpose, Session
+from runbook.session import Session
 from runbook.settings import read as read_settings
 from runbook.telecore import defects, planted
 from tests.conftest import ROOT, Connect
@@ -84,7 +86,7 @@ def run(database: str, dsn: Callable[[str, str | None], str]) -> Iterator[Run]:
         reader = session.connect(entry, Purpose.READ)
     try:
         with session.reading(reader, entry):
-            context = steps.look(settings, entry, reader)
+            context = contexts.look(settings, entry, reader)
             audits = engine.count(
                 reader, context.relationships.items, context.schema, context.comparisons
             )

@@ -20,22 +20,28 @@ from runbook.findings import Audit, AuditState
 from runbook.operators import Comparisons
 from runbook.relationships import Relationship
 from runbook.schema import Schema
-from runbook.session import Session, reason
+from runbook.session import Session, reason, set_local
 
 SAMPLES = 5
 MEMORY = 256 * 1024 * 1024
-SAMPLE_PERCENT = 1.0
 PARALLEL_WORKERS = 2
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to count: a forced strategy, how many example keys, and bytes for one hash table."""
+    """How to count.
+
+    A forced ``strategy``; how many example keys (``samples``), with the values of which other
+    ``columns``; bytes of ``memory`` for one statement; the percentage of the pages in a sample
+    (None: by the size of the table); and whether to ``estimate`` what there is no time to count.
+    """
 
     strategy: Strategy | None = None
     samples: int = SAMPLES
+    columns: tuple[str, ...] = ()
     memory: int = MEMORY
-    sample_percent: float = SAMPLE_PERCENT
+    sample_percent: float | None = None
+    estimate: bool = False
 
 
 def count(
@@ -60,40 +66,40 @@ def one(session: Session, target: Target, options: Options) -> Audit:
     return attempt(session, target, options)[0]
 
 
-def attempt(session: Session, target: Target, options: Options) -> tuple[Audit, str | None]:
-    """The same, with the SQLSTATE of what went wrong, so that the caller may try again."""
+def attempt(
+    session: Session, target: Target, options: Options, seconds: float | None = None
+) -> tuple[Audit, str | None]:
+    """The same, with the SQLSTATE of what went wrong, so that the caller may try again.
+
+    ``seconds`` are left for it; with ``options.estimate`` a count that would take longer is not
+    begun.
+    """
     started = time.perf_counter()
     code = None
     if target.not_looked:
         audit = Audit(target.relationship, AuditState.NOT_LOOKED, reason=target.not_looked)
         return audit, None
     try:
-        with session.transaction():  # a savepoint: a failure must not end the whole snapshot
-            audit = _counted(session, target, options)
+        # a savepoint: a failure must not end the whole snapshot, nor the settings of this
+        # relationship reach the next, nor its locks last as long as the transaction
+        with session.transaction(force_rollback=True):
+            audit = _counted(session, target, options, seconds)
     except psycopg.Error as error:
         audit = Audit(target.relationship, AuditState.COULD_NOT_LOOK, reason=reason(error))
         code = error.sqlstate
     return replace(audit, seconds=time.perf_counter() - started), code
 
 
-def _counted(session: Session, target: Target, options: Options) -> Audit:
-    memory = strategy.work_memory(target.statistics, options.memory)
-    _set(
-        session,
-        work_mem=f"{memory}kB",
-        max_parallel_workers_per_gather=str(PARALLEL_WORKERS),
-        jit="off",  # compiling costs more than it saves on a scan this simple
-    )
+def _counted(session: Session, target: Target, options: Options, seconds: float | None) -> Audit:
     plan = _plan(session, target, options)
+    if options.estimate and seconds is not None and plan.seconds > seconds:
+        plan = replace(plan, strategy=Strategy.SAMPLE)
+    audit = None
     if plan.strategy is Strategy.SAMPLE:
         audit = _sampled(session, target, options)
-        if audit is not None:
-            return replace(audit, cost=plan.cost)
-    if plan.strategy is Strategy.SKIP_SCAN:
+    elif plan.strategy is Strategy.SKIP_SCAN:
         audit = _skipped(session, target, plan, options)
-        if audit is not None:
-            return replace(audit, cost=plan.cost)
-    return replace(_joined(session, target, options), cost=plan.cost)
+    return replace(audit or _joined(session, target, options), cost=plan.cost)
 
 
 def _plan(session: Session, target: Target, options: Options) -> Plan:
@@ -103,21 +109,36 @@ def _plan(session: Session, target: Target, options: Options) -> Plan:
     plan = strategy.choose(known, least, match, forced)
     if plan.strategy is Strategy.SKIP_SCAN:
         return plan
-    return strategy.choose(known, _cost(session, query.count(target.found)), match, forced)
+    _ready_to_join(session, target, options)
+    statement = query.count(target.found, target.relationship.columns)
+    return strategy.choose(known, _cost(session, statement), match, forced)
+
+
+def _ready_to_join(session: Session, target: Target, options: Options) -> None:
+    memory = strategy.work_memory(target.statistics, options.memory, PARALLEL_WORKERS + 1)
+    set_local(
+        session,
+        work_mem=f"{memory}kB",
+        hash_mem_multiplier="1",
+        max_parallel_workers_per_gather=str(PARALLEL_WORKERS),
+        jit="off",  # compiling costs more than it saves on a scan this simple
+    )
 
 
 def _joined(session: Session, target: Target, options: Options) -> Audit:
-    found, columns = target.found, target.relationship.columns
-    orphans = _number(session, query.count(found))
-    if not orphans:
-        return _exact(target, Strategy.ANTI_JOIN, 0, 0, ())
-    return _exact(
-        target,
-        Strategy.ANTI_JOIN,
-        orphans,
-        _number(session, query.distinct(found, columns)),
-        _keys(session, query.samples(found, target.key), options) if target.key else (),
-    )
+    statement = query.count(target.found, target.relationship.columns)
+    orphans, distinct = _row(session, statement)
+    keys: tuple[str, ...] = ()
+    if orphans and target.key:
+        statement = query.samples(target.found, target.key, _shown(target, options))
+        keys = _keys(session, statement, options)
+    return _exact(target, Strategy.ANTI_JOIN, orphans, distinct, keys)
+
+
+def _shown(target: Target, options: Options) -> tuple[str, ...]:
+    """The columns that were asked for and that the child has, beside its key."""
+    child = target.schema.tables[target.relationship.child]
+    return tuple(name for name in options.columns if child.column(name) and name not in target.key)
 
 
 def _skipped(session: Session, target: Target, plan: Plan, options: Options) -> Audit | None:
@@ -126,26 +147,31 @@ def _skipped(session: Session, target: Target, plan: Plan, options: Options) -> 
     values = skip_scan.values(
         target.relationship, target.schema, target.comparisons, columns, plan.most_steps
     )
-    _set(session, **dict.fromkeys(skip_scan.SETTINGS, "off"))
+    set_local(session, **dict.fromkeys(skip_scan.SETTINGS, "off"))
     steps, missing, orphans = _row(session, skip_scan.count(values, target.child, columns))
-    keys: tuple[str, ...] = ()
-    if orphans and target.key and steps < plan.most_steps:
-        statement = skip_scan.samples(values, target.child, columns, target.key)
-        keys = _keys(session, statement, options)
-    _set(session, **dict.fromkeys(skip_scan.SETTINGS, "on"))
     if steps >= plan.most_steps:
+        set_local(session, **dict.fromkeys(skip_scan.SETTINGS, "on"))
+        _ready_to_join(session, target, options)
         return None
+    keys: tuple[str, ...] = ()
+    if orphans and target.key:
+        shown = query.key_text(target.key, _shown(target, options))
+        statement = skip_scan.samples(values, target.child, columns, target.key, shown)
+        keys = _keys(session, statement, options)
     return _exact(target, Strategy.SKIP_SCAN, orphans, missing, keys)
 
 
 def _sampled(session: Session, target: Target, options: Options) -> Audit | None:
     """The estimate, or None for a table that is too small to sample."""
+    percent = options.sample_percent or sample.percent(target.statistics.child_pages)
+    if percent >= 100:
+        return None
     statement = sample.pages(
         target.relationship,
         target.schema,
         target.comparisons,
         target.match,
-        options.sample_percent,
+        percent,
     )
     pages, rows, orphans, squares = (int(value) for value in _row(session, statement))
     if pages < sample.FEWEST_PAGES:
@@ -181,22 +207,9 @@ def _exact(
     )
 
 
-def _set(session: Session, **values: str) -> None:
-    """Set these until the end of the transaction, in one round trip."""
-    session.execute(
-        "SELECT pg_catalog.set_config(name, value, true) FROM unnest(%s::text[], %s::text[])"
-        " AS setting(name, value)",
-        (list(values), list(values.values())),
-    )
-
-
 def _cost(session: Session, statement: sql.Composed) -> float:
     plan: Any = _row(session, sql.SQL("EXPLAIN (FORMAT JSON) ") + statement)[0]
     return float(plan[0]["Plan"]["Total Cost"])
-
-
-def _number(session: Session, statement: sql.Composed) -> int:
-    return int(_row(session, statement)[0])
 
 
 def _row(session: Session, statement: sql.Composed) -> tuple[Any, ...]:

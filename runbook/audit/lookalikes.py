@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import LiteralString
@@ -145,14 +145,25 @@ def measure(
     relationships: Sequence[Relationship],
     schema: Schema,
     comparisons: Sequence[Comparisons],
+    ended: Callable[[], str] = lambda: "",
 ) -> tuple[Lookalike, ...]:
-    """Count every one of them in the caller's read-only transaction; none counts as an orphan."""
+    """Count every one of them in the caller's read-only transaction; none counts as an orphan.
+
+    ``ended`` says why nothing more is to be counted; what is left then carries that reason.
+    """
     compared = dict(zip(relationships, comparisons, strict=True))
-    partitions = {TableName(*row) for row in fetch(session, PARTITIONS)}
-    return tuple(
-        _counted(session, found, schema, compared)
-        for found in detect(relationships, schema, partitions)
-    )
+    try:
+        with session.transaction():
+            partitions = {TableName(*row) for row in fetch(session, PARTITIONS)}
+    except psycopg.Error as error:
+        why = reason(error)
+        return tuple(replace(item, reason=why) for item in detect(relationships, schema))
+    found = []
+    for item in detect(relationships, schema, partitions):
+        why = ended()
+        counted = replace(item, reason=why) if why else _counted(session, item, schema, compared)
+        found.append(counted)
+    return tuple(found)
 
 
 def _counted(
@@ -176,7 +187,8 @@ def _counted(
         )
     started = time.perf_counter()
     try:
-        with session.transaction():  # a savepoint: a failure must not end the whole snapshot
+        # a savepoint: a failure must not end the whole snapshot, nor its locks last as long
+        with session.transaction(force_rollback=True):
             row = session.execute(statement).fetchone()
     except psycopg.Error as error:
         return replace(found, seconds=time.perf_counter() - started, reason=reason(error))

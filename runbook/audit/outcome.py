@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from runbook.audit.lookalikes import Lookalike
 from runbook.errors import IncompleteError
 from runbook.findings import Audit, AuditState, CensusRow
 
@@ -19,7 +20,8 @@ class Outcome(BaseModel):
     """Census and audits of one look at an environment.
 
     ``position`` is the server's write-ahead log position when the snapshot was taken; ``resumed``
-    counts the audits that were taken over from an earlier, interrupted look.
+    counts the audits that were taken over from an earlier, interrupted look. ``lookalikes`` are
+    no orphan rows, and count for nothing.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +38,7 @@ class Outcome(BaseModel):
     resumed: int
     census: tuple[CensusRow, ...]
     audits: tuple[Audit, ...]
+    lookalikes: tuple[Lookalike, ...] = ()
 
     @property
     def looked(self) -> int:

@@ -8,7 +8,6 @@ same child table are neighbours in the queue and share its pages, the largest ta
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,10 +20,11 @@ from runbook import replica
 from runbook import session as sessions
 from runbook.audit import engine
 from runbook.audit.engine import Options
+from runbook.audit.strategy import Strategy
 from runbook.audit.target import Target, targets
 from runbook.audit.work import Limits, Work
 from runbook.environment import Environment
-from runbook.errors import IncompleteError
+from runbook.errors import RunbookError
 from runbook.findings import Audit, AuditState
 from runbook.operators import Comparisons
 from runbook.relationships import Relationships
@@ -33,7 +33,10 @@ from runbook.session import Session, fetch, reason
 
 ATTEMPTS = 3
 RETRIED = ("40001",)  # a standby cancels what conflicts with its replay
+CANCELED = "57014"
 INTERRUPTED = "interrupted"
+SPENT = "the time budget was used up; --sample estimates what it leaves"
+KEPT_FOR_ESTIMATES = 0.2  # of the budget
 POLL_SECONDS = 0.1
 LOAD_SECONDS = 2.0
 
@@ -80,20 +83,24 @@ def prepare(
         environment=looked.environment,
         exporter=exporter,
         snapshot=str(snapshot),
-        options=options,
+        options=replace(options, memory=looked.environment.memory // limits.jobs),
         limits=limits,
         progress=progress,
-        queue=order(found),
+        queue=order(found, limits),
     )
 
 
-def order(targets: Sequence[Target]) -> deque[Target]:
-    """The largest child tables first, relationships of one table together."""
+def order(targets: Sequence[Target], limits: Limits) -> deque[Target]:
+    """Relationships of one table together; the largest child tables first.
+
+    With a budget the smallest come first, so that what is left over is little in number.
+    """
+    sign = -1 if limits.budget is None else 1
     return deque(
         sorted(
             targets,
             key=lambda target: (
-                -target.statistics.child_pages,
+                sign * target.statistics.child_pages,
                 target.relationship.child,
                 target.relationship.id,
             ),
@@ -121,19 +128,25 @@ def run(work: Work) -> dict[str, Audit]:
     for thread in threads:
         thread.start()
     try:
-        while any(thread.is_alive() for thread in threads):
-            time.sleep(POLL_SECONDS)
+        for thread in threads:
+            while thread.is_alive():  # in short waits, so that Ctrl-C is heard
+                thread.join(timeout=POLL_SECONDS)
     except KeyboardInterrupt:
         work.stop()
         for thread in threads:
             thread.join(timeout=10)
-        _mark(work, waiting)
+        _settle(work, waiting)
         raise
+    _settle(work, waiting)
+    return work.done
+
+
+def _settle(work: Work, waiting: Sequence[Target]) -> None:
+    """Say what became of all that was waiting, and whether the data can still be trusted."""
     _mark(work, waiting)
     doubt = _doubt(work)
     if doubt:
         _distrust(work, waiting, doubt)
-    return work.done
 
 
 def _doubt(work: Work) -> str:
@@ -165,7 +178,6 @@ def _mark(work: Work, targets: Sequence[Target]) -> None:
 def _worker(work: Work) -> None:
     session: Session | None = None
     while (target := work.next()) is not None:
-        _wait_for_quiet(work, session)
         for attempt in range(1, ATTEMPTS + 1):
             if session is None or session.closed:
                 session = _opened(work, target)
@@ -187,7 +199,7 @@ def _worker(work: Work) -> None:
 def _opened(work: Work, target: Target) -> Session | None:
     try:
         session = sessions.connect(work.environment)
-    except IncompleteError as error:
+    except RunbookError as error:
         failed = Audit(target.relationship, AuditState.COULD_NOT_LOOK, reason=error.message)
         work.keep(failed)
         return None
@@ -197,23 +209,45 @@ def _opened(work: Work, target: Target) -> Session | None:
 
 
 def _look(work: Work, session: Session, target: Target) -> tuple[Audit, str | None]:
-    """One relationship in a short transaction; the SQLSTATE when that itself failed."""
-    left = work.left()
-    if left is not None and left <= 0:
-        why = "the time budget was used up"
-        return Audit(target.relationship, AuditState.NOT_LOOKED, reason=why), None
-    environment = work.environment
-    if left is not None:
-        limit = min(environment.timeouts.statement, timedelta(seconds=left))
-        timeouts = environment.timeouts.model_copy(update={"statement": limit})
-        environment = environment.model_copy(update={"timeouts": timeouts})
+    """One relationship in a short transaction; the SQLSTATE when that itself failed.
+
+    Where estimates are wanted for what there is no time to count, a part of the budget is kept
+    for them.
+    """
+    options, share = work.options, KEPT_FOR_ESTIMATES if work.options.estimate else 0.0
     try:
-        with sessions.reading(session, environment, work.snapshot):
-            audit, code = engine.attempt(session, target, work.options)
+        _wait_for_quiet(work, session)
+        left = work.left(share)
+        if left is None or left > 0:
+            audit, code = _within(work, session, target, options, left)
+            if code != CANCELED or left is None or _more_than_nothing(work.left(share)):
+                return audit, code
+        left = work.left()
+        if not options.estimate or not _more_than_nothing(left):
+            return Audit(target.relationship, AuditState.NOT_LOOKED, reason=SPENT), None
+        options = replace(options, strategy=Strategy.SAMPLE)
+        return _within(work, session, target, options, left)
     except psycopg.Error as error:
         failed = Audit(target.relationship, AuditState.COULD_NOT_LOOK, reason=reason(error))
         return failed, error.sqlstate
-    return audit, code
+
+
+def _more_than_nothing(seconds: float | None) -> bool:
+    return seconds is not None and seconds > 0
+
+
+def _within(
+    work: Work, session: Session, target: Target, options: Options, left: float | None
+) -> tuple[Audit, str | None]:
+    """Look, with no statement longer than what is ``left`` of the budget."""
+    environment = work.environment
+    if left is not None:
+        limit = min(environment.timeouts.statement, timedelta(seconds=left))
+        limit = max(limit, timedelta(milliseconds=1))  # 0 would be no limit
+        timeouts = environment.timeouts.model_copy(update={"statement": limit})
+        environment = environment.model_copy(update={"timeouts": timeouts})
+    with sessions.reading(session, environment, work.snapshot):
+        return engine.attempt(session, target, options, left)
 
 
 ACTIVE = """
@@ -222,9 +256,9 @@ ACTIVE = """
 """
 
 
-def _wait_for_quiet(work: Work, session: Session | None) -> None:
+def _wait_for_quiet(work: Work, session: Session) -> None:
     """Wait while others keep the server busy; the budget goes on meanwhile."""
-    if work.limits.max_load is None or session is None or session.closed:
+    if work.limits.max_load is None:
         return
     while not work.stopped.is_set():
         left = work.left()

@@ -53,28 +53,35 @@ def equal(relationship: Relationship, comparisons: Comparisons) -> sql.Composed:
     )
 
 
-def count(found: sql.Composed) -> sql.Composed:
-    """One row: the orphan rows."""
-    return sql.SQL("SELECT count(*) {}").format(found)
+def count(found: sql.Composed, columns: tuple[str, ...]) -> sql.Composed:
+    """One row: the orphan rows, and how many distinct values they refer to."""
+    return sql.SQL("SELECT count(*), count(DISTINCT ({})) {}").format(_list(columns), found)
 
 
-def distinct(found: sql.Composed, columns: tuple[str, ...]) -> sql.Composed:
-    """One row: how many distinct values the orphan rows refer to."""
-    names = sql.SQL(", ").join(sql.Identifier("fk", column) for column in columns)
-    return sql.SQL("SELECT count(DISTINCT ({})) {}").format(names, found)
+def key_text(key: tuple[str, ...], shown: tuple[str, ...] = ()) -> sql.Composed:
+    """A child row's key as one text: ``1, 2``, and with other columns ``1, 2 (name: x, …)``."""
+    comma = sql.SQL(" || ', ' || ")
+    text = comma.join(sql.SQL("fk.{}::text").format(sql.Identifier(name)) for name in key)
+    if not shown:
+        return text
+    others = comma.join(
+        sql.SQL("{} || coalesce(fk.{}::text, 'NULL')").format(
+            sql.Literal(f"{name}: "), sql.Identifier(name)
+        )
+        for name in shown
+    )
+    return sql.SQL("{} || ' (' || {} || ')'").format(text, others)
 
 
-def key_text(key: tuple[str, ...]) -> sql.Composed:
-    """A child row's key as one text, its columns joined by a comma."""
-    return sql.SQL(" || ', ' || ").join(
-        sql.SQL("fk.{}::text").format(sql.Identifier(column)) for column in key
+def samples(found: sql.Composed, key: tuple[str, ...], shown: tuple[str, ...] = ()) -> sql.Composed:
+    """The keys of the first orphan rows, as text; a LIMIT has to follow."""
+    return sql.SQL("SELECT {} {} ORDER BY {} LIMIT ").format(
+        key_text(key, shown), found, _list(key)
     )
 
 
-def samples(found: sql.Composed, key: tuple[str, ...]) -> sql.Composed:
-    """The keys of the first orphan rows, as text; a LIMIT has to follow."""
-    columns = sql.SQL(", ").join(sql.Identifier("fk", column) for column in key)
-    return sql.SQL("SELECT {} {} ORDER BY {} LIMIT ").format(key_text(key), found, columns)
+def _list(columns: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier("fk", name) for name in columns)
 
 
 def _equal(reference: str, column: str, comparison: Comparison) -> sql.Composed:

@@ -19,6 +19,8 @@ from runbook.relationships import Relationship
 from runbook.schema import Match, Schema
 
 SEED = 20251229
+USUAL_PERCENT = 1.0
+USUAL_PAGES = (1_000, 50_000)  # at least and at most: the bound narrows with the pages alone
 FEWEST_PAGES = 30  # with fewer the normal bound means nothing: count exactly instead
 QUANTILE = 1.96
 
@@ -32,12 +34,19 @@ class Estimate:
     high: int
 
 
+def percent(all_pages: int) -> float:
+    """How much of a table of so many pages is worth reading for an estimate; 100: all of it."""
+    least, most = USUAL_PAGES
+    wanted = min(max(all_pages * USUAL_PERCENT / 100, least), most)
+    return min(100.0, 100 * wanted / max(all_pages, 1))
+
+
 def pages(
     relationship: Relationship,
     schema: Schema,
     comparisons: Comparisons,
     match: Match,
-    percent: float,
+    percentage: float,
 ) -> sql.Composed:
     """One row over the sampled pages: pages, rows, orphan rows, sum of squared orphan rows."""
     child, parent = schema.tables[relationship.child], schema.tables[relationship.parent]
@@ -51,7 +60,7 @@ def pages(
         present=query.present(relationship.columns, match),
         key=sql.Identifier(relationship.references[0]),
         child=query.table(child),
-        percent=sql.Literal(percent),
+        percent=sql.Literal(percentage),
         seed=sql.Literal(SEED),
         parent=query.table(parent),
         equal=query.equal(relationship, comparisons),

@@ -63,12 +63,16 @@ def count(found: sql.Composed, child: sql.Composed, columns: tuple[str, ...]) ->
 
 
 def samples(
-    found: sql.Composed, child: sql.Composed, columns: tuple[str, ...], key: tuple[str, ...]
+    found: sql.Composed,
+    child: sql.Composed,
+    columns: tuple[str, ...],
+    key: tuple[str, ...],
+    shown: sql.Composed,
 ) -> sql.Composed:
-    """The keys of the first rows without a parent, as text; a LIMIT has to follow."""
+    """The first rows without a parent by ``key``, as ``shown``; a LIMIT has to follow."""
     return found + sql.SQL(
         "SELECT {shown} FROM missing JOIN {child} fk ON {same} ORDER BY {order} LIMIT "
-    ).format(shown=query.key_text(key), child=child, same=_same(columns), order=_list("fk", key))
+    ).format(shown=shown, child=child, same=_same(columns), order=_list("fk", key))
 
 
 def _list(alias: str, names: tuple[str, ...]) -> sql.Composed:

@@ -18,9 +18,9 @@ class Strategy(StrEnum):
 
 
 # One step of a skip scan, in the planner's cost units: an index descent in the child and one in
-# the parent. Measured at 3 to 7 µs beside 4 to 6 µs a unit of a parallel hash anti-join in memory
+# the parent. Measured at 3 to 4 µs beside 2 to 5 µs a unit of a parallel hash anti-join in memory
 # (PostgreSQL 18, two cores); `make bench` repeats the measurement.
-STEP_COST = 1.0
+STEP_COST = 1.2
 START_COST = 600.0  # planning it, and its settings: about 2 ms
 SECONDS_PER_UNIT = 4e-6
 MOST_STEPS = 2**31 - 1
@@ -76,8 +76,12 @@ def _skip_cost(steps: float) -> float:
     return START_COST + STEP_COST * steps
 
 
-def work_memory(statistics: Statistics, budget_bytes: int) -> int:
-    """Kilobytes for a hash table of the parent's keys, within the budget; never under 4 MB."""
+def work_memory(statistics: Statistics, budget_bytes: int, processes: int) -> int:
+    """Kilobytes of work_mem for a hash table of the parent's keys; never under 4 MB.
+
+    A parallel join has it in each of its ``processes``, and shares what they do not build alone:
+    https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-WORK-MEM
+    """
     rows = statistics.parent_rows or 0
     needed = int(rows * (statistics.key_width + HASH_ENTRY))
-    return max(4 * 1024, min(needed, budget_bytes) // 1024)
+    return max(4 * 1024, min(needed, budget_bytes // processes) // 1024)

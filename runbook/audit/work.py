@@ -55,11 +55,12 @@ class Work:
             self.done[audit.relationship.id] = audit
             self.progress(audit)
 
-    def left(self) -> float | None:
-        """Seconds of the budget that are left; None without a budget."""
+    def left(self, kept: float = 0.0) -> float | None:
+        """Seconds of the budget that are left, but for a share ``kept``; None without a budget."""
         if self.limits.budget is None:
             return None
-        return self.limits.budget.total_seconds() - (time.monotonic() - self.started)
+        budget = self.limits.budget.total_seconds() * (1 - kept)
+        return budget - (time.monotonic() - self.started)
 
     def stop(self) -> None:
         """Hand out no more work and cancel what the server is doing for us, at once."""

@@ -20,13 +20,14 @@ from typing import Any
 import psycopg
 
 from runbook import session as sessions
+from runbook.connection import Purpose, no_writing
 from runbook.environment import Environment
 from runbook.errors import RunbookError, UsageError
 from runbook.findings import Audit, CensusRow, CheckResult, Evidence, Status, Value
 from runbook.operators import Comparisons
 from runbook.relationships import Relationship, Relationships
 from runbook.schema import Schema
-from runbook.session import Purpose, Session
+from runbook.session import Session
 from runbook.settings import Settings
 
 
@@ -147,7 +148,7 @@ def of_project(settings: Settings) -> dict[str, Check]:
 def perform(check: Check, context: Context) -> CheckResult:
     """Run ``check``; an error of the database or of the connection is ``could not look``."""
     started = time.perf_counter()
-    refusal = sessions.no_writing(context.environment) if check.writes else ""
+    refusal = no_writing(context.environment) if check.writes else ""
     if refusal:
         outcome = not_looked(refusal)
     else:

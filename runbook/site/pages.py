@@ -256,4 +256,6 @@ def relationships_page(environment: Environment, run: RunRecord) -> str:
     census: tuple[CensusRow, ...] = run.census
     lines = [f"# Relationships in {environment.name}", "", report.census_table(census), ""]
     lines += ["## Orphan rows", "", report.audit_table(run.audits), ""]
+    if run.lookalikes:
+        lines += ["## Not orphan rows", "", report.lookalike_table(run.lookalikes), ""]
     return "\n".join(lines)

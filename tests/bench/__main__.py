@@ -16,11 +16,13 @@ from tests.bench import catalogs, results, server, shapes, sizes, ways
 from tests.bench.ratios import Measured, total
 from tests.bench.server import Bench
 
+ENOUGH_SECONDS, MOST_ROUNDS = 10, 31  # short rounds are noisy: they are taken more often
+
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000, help="child rows of all shapes")
-    parser.add_argument("--rounds", type=int, default=5, help="of each way and shape")
+    parser.add_argument("--rounds", type=int, default=5, help="of each way and shape, at least")
     parser.add_argument("--shapes", nargs="*", default=[], help="only these titles")
     parser.add_argument("--folder", type=Path, help="for the server; removed at the end")
     parser.add_argument("--catalog", type=int, metavar="TABLES", help="read so many tables instead")
@@ -37,8 +39,10 @@ def measure(bench: Bench, shape: shapes.Shape, rows: int, rounds: int, say: Cons
     try:
         subject = ways.look(bench, reader, shapes.relationships(shape))
         skips = ways.can_skip(bench, reader, subject)
-        ways.one_round(bench, reader, subject, skips, 0)  # what is read first is not yet cached
-        found = [ways.one_round(bench, reader, subject, skips, n) for n in range(rounds)]
+        # the first round fills the caches, and tells how many more a small table needs
+        once = ways.timed(lambda: ways.one_round(bench, reader, subject, skips, 0))
+        again = max(rounds, min(MOST_ROUNDS, int(ENOUGH_SECONDS / once)))
+        found = [ways.one_round(bench, reader, subject, skips, n) for n in range(again)]
     finally:
         reader.close()
     seconds = {way: [each.seconds[way] for each in found] for way in found[0].seconds}

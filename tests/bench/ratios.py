@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measured:
-    """One shape: seconds of each way by round (all the same number of rounds)."""
+    """One shape: seconds of each way by round (of every way as many)."""
 
     title: str
     rows: int
@@ -35,14 +35,14 @@ class Measured:
 
 
 def total(shapes: Sequence[Measured], title: str, ways: Sequence[str]) -> Measured:
-    """All shapes together, for the ways that were measured on each."""
+    """All shapes together, for the ways that were measured on each and the rounds that all had."""
     common = [way for way in ways if all(way in shape.seconds for shape in shapes)]
     return Measured(
         title,
         sum(shape.rows for shape in shapes),
         "",
         {
-            way: [sum(r) for r in zip(*(shape.seconds[way] for shape in shapes), strict=True)]
+            way: [sum(r) for r in zip(*(shape.seconds[way] for shape in shapes), strict=False)]
             for way in common
         },
     )

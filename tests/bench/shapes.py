@@ -48,15 +48,15 @@ class Shape:
 
 
 SHAPES = (
-    Shape("unindexed text", 15, "text", 100_000, indexed=False),
-    Shape("unindexed bigint", 10, "bigint", 100_000, indexed=False),
-    Shape("few distinct text", 30, "text", 500),
-    Shape("few distinct bigint", 15, "bigint", 500),
-    Shape("many distinct text", 7, "text", None),
-    Shape("clustered bigint", 8, "bigint", None, clustered=True),
-    Shape("wide rows", 4, "text", 500, indexed=False, payload=1000),
-    Shape("many NULLs", 6, "text", 5_000, nulls=0.95),
-    Shape("composite", 5, "composite", 5_000),
+    Shape("unindexed text", 6, "text", 100_000, indexed=False),
+    Shape("unindexed bigint", 6, "bigint", 100_000, indexed=False),
+    Shape("few distinct text", 38, "text", 200),
+    Shape("few distinct bigint", 38, "bigint", 200),
+    Shape("many distinct text", 3, "text", None),
+    Shape("clustered bigint", 3, "bigint", None, clustered=True),
+    Shape("wide rows", 2, "text", 500, indexed=False, payload=1000),
+    Shape("many NULLs", 2, "text", 5_000, nulls=0.95),
+    Shape("composite", 2, "composite", 5_000),
 )
 
 

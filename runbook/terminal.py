@@ -1,0 +1,46 @@
+"""What several commands share: their options, the terminals, and how a run is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from runbook.record import RunRecord
+from runbook.settings import Settings
+from runbook.verdict import State
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--project", help="Folder of runbook.toml; default: here or the nearest above."),
+]
+Dsn = Annotated[
+    str | None,
+    typer.Option(
+        "--dsn",
+        help="Connection string to use instead of the environment's own reader connection."
+        " Keep the password in a passfile.",
+    ),
+]
+
+_COLOURS = {State.GO: "green", State.HOLD: "yellow", State.NO_GO: "red"}
+
+
+def print_run(settings: Settings, record: RunRecord) -> None:
+    titles = {gate.name: gate.title for gate in settings.gate}
+    for verdict in record.verdicts:
+        colour = _COLOURS.get(verdict.state, "magenta")
+        out.print(
+            f"[bold]{record.environment}[/bold]  {titles[verdict.gate]}:"
+            f" [{colour}]{verdict.state}[/{colour}]"
+        )
+        for reason in verdict.reasons[:3]:
+            out.print(f"  {escape(reason)}", soft_wrap=True)
+        if len(verdict.reasons) > 3:
+            out.print(f"  and {len(verdict.reasons) - 3} more reasons in the run record")
