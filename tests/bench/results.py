@@ -18,6 +18,7 @@ from runbook.audit.strategy import Strategy
 from tests.bench.catalogs import Reading
 from tests.bench.model import BILLION
 from tests.bench.ratios import Measured
+from tests.bench.shapes import FEW
 from tests.bench.sizes import CHECKED, FITTED, Models
 from tests.bench.ways import ANTI, ENGINE, SKIP, WAYS
 
@@ -41,6 +42,7 @@ def of_ratios(
         "relationships": len(found) * keys,
         "shapes": len(found),
         "rounds": rounds,
+        "few_distinct": FEW,
     }
     for shape in (*found, everything):
         head = f"shape.{slug(shape.title)}"

@@ -47,11 +47,12 @@ class Shape:
         return self.parents or max(10, self.rows(total) // 5)
 
 
+FEW = 200  # distinct parents
 SHAPES = (
     Shape("unindexed text", 6, "text", 100_000, indexed=False),
     Shape("unindexed bigint", 6, "bigint", 100_000, indexed=False),
-    Shape("few distinct text", 38, "text", 200),
-    Shape("few distinct bigint", 38, "bigint", 200),
+    Shape("few distinct text", 38, "text", FEW),
+    Shape("few distinct bigint", 38, "bigint", FEW),
     Shape("many distinct text", 3, "text", None),
     Shape("clustered bigint", 3, "bigint", None, clustered=True),
     Shape("wide rows", 2, "text", 500, indexed=False, payload=1000),
