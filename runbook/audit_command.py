@@ -16,19 +16,22 @@ from runbook.audit.strategy import Strategy
 from runbook.audit.work import Limits
 from runbook.audit_output import show, write
 from runbook.auditing import Request
+from runbook.environment import Load
 from runbook.errors import UsageError
 from runbook.progress import Progress
 from runbook.settings import read as read_settings
-from runbook.terminal import Dsn, Folder, err
+from runbook.terminal import Dsn, EnvironmentName, Folder, err, reaching
 
 
 def audit(  # noqa: PLR0913, PLR0917 - the command's options
-    environment: Annotated[str, typer.Argument(help="Name of an environment in runbook.toml.")],
+    environment: EnvironmentName,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Only relationships whose name holds this; may be given again."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="Relationships at a time.")] = 2,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Relationships at a time.")
+    ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Time for all of it, as 90s, 5m or 1h; the rest stays.")
     ] = None,
@@ -73,22 +76,33 @@ def audit(  # noqa: PLR0913, PLR0917 - the command's options
     target = settings.environment(environment)
     if dsn:
         os.environ[connection.OVERRIDE_READER] = dsn
-    forced = Strategy.SAMPLE if sample and budget is None else strategy
+    limits = _limits(target.load, jobs, _budget(budget), max_load)
+    forced = Strategy.SAMPLE if sample and limits.budget is None else strategy
     request = Request(
         tuple(only or ()),
         Options(strategy=forced, samples=keys, columns=tuple(column or ()), estimate=sample),
-        Limits(jobs, _budget(budget), max_load),
+        limits,
         resume,
         lookalikes,
     )
     with Progress(err) as progress:
         task = progress.task("audit", None)
-        found = auditing.look(settings, target, request, task.of)
+        task.line(reaching(target))
+        found = auditing.look(settings, target, request, task.of, task.line)
     if json_ != Path("-"):
         show(found, every)
     auditing.keep(settings, target, found)
     write(settings, found, json_, sarif_, junit_)
     raise typer.Exit(found.exit_code)
+
+
+def _limits(load: Load, jobs: int | None, budget: timedelta | None, max_load: int | None) -> Limits:
+    """What was asked for, and else what the environment says."""
+    return Limits(
+        jobs or load.jobs,
+        load.budget if budget is None else budget,
+        load.max_load if max_load is None else max_load,
+    )
 
 
 def _budget(text: str | None) -> timedelta | None:

@@ -22,12 +22,10 @@ from runbook.environment import Environment
 from runbook.errors import IncompleteError, UsageError
 from runbook.findings import Audit
 from runbook.interruption import terminable
+from runbook.redaction import without_secrets
 from runbook.relationships import Relationships
 from runbook.settings import Settings
 
-SEES_OTHERS = """
-    SELECT current_user::text, pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
-"""
 LEFT_OUT = "left out with --no-lookalikes"
 
 
@@ -44,9 +42,17 @@ class Request:
 
 Say = Callable[[int, str], None]
 """Called with how many relationships there are, and what was just found."""
+Waits = Callable[[str], None]
+"""Called with what the audit waits for."""
 
 
-def look(settings: Settings, environment: Environment, request: Request, say: Say) -> Outcome:
+def _silent(_why: str) -> None:
+    """For those who do not want to hear it."""
+
+
+def look(
+    settings: Settings, environment: Environment, request: Request, say: Say, waits: Waits = _silent
+) -> Outcome:
     """Take the census and count; an interruption ends in an outcome that says so."""
     before = outcome.read(kept_at(settings, environment)) if request.resume else None
     found: Outcome | None = None
@@ -61,9 +67,7 @@ def look(settings: Settings, environment: Environment, request: Request, say: Sa
                     "declare what should hold: an audit of nothing would look clean",
                 )
             context = _narrowed(context, request.only)
-            if request.limits.max_load is not None:
-                _must_see_others(reader)
-            found = _counted(context, request, before, say)
+            found = _counted(context, request, before, say, waits)
     except psycopg.Error as error:
         if found is None:
             raise IncompleteError(
@@ -72,7 +76,7 @@ def look(settings: Settings, environment: Environment, request: Request, say: Sa
         # the snapshot's session died at the end: each audit says for itself what came of it
     finally:
         reader.close()
-    return found
+    return without_secrets(found)
 
 
 def kept_at(settings: Settings, environment: Environment) -> Path:
@@ -86,13 +90,15 @@ def keep(settings: Settings, environment: Environment, found: Outcome) -> None:
     record.write_atomically(path, found.model_dump_json(indent=1) + "\n")
 
 
-def _counted(context: Context, request: Request, before: Outcome | None, say: Say) -> Outcome:
+def _counted(
+    context: Context, request: Request, before: Outcome | None, say: Say, waits: Waits
+) -> Outcome:
     started = datetime.now(UTC)
     fingerprint = context.schema.fingerprint
     kept = outcome.finished_before(before, fingerprint) if before else {}
     server = session.server_facts(context.session)
     position = replica.read(context.session).replay_lsn
-    work = _prepared(context, request, kept, say)
+    work = _prepared(context, request, kept, say, waits)
     interrupted = False
     apart: tuple[Lookalike, ...] = ()
     with terminable():
@@ -109,6 +115,7 @@ def _counted(context: Context, request: Request, before: Outcome | None, say: Sa
         database=server.database,
         server_version=server.version,
         fingerprint=fingerprint,
+        structure_fingerprint=context.schema.structure_fingerprint,
         position=position,
         started=started,
         finished=datetime.now(UTC),
@@ -120,13 +127,16 @@ def _counted(context: Context, request: Request, before: Outcome | None, say: Sa
     )
 
 
-def _prepared(context: Context, request: Request, before: dict[str, Audit], say: Say) -> Work:
+def _prepared(
+    context: Context, request: Request, before: dict[str, Audit], say: Say, waits: Waits
+) -> Work:
     """The queue of what is left to do."""
 
     def done(audit: Audit) -> None:
         say(len(context.relationships), tally.after(audit))
 
     work = parallel.prepare(context.session, context, request.options, request.limits, done)
+    work.waits = waits
     work.done.update(before)
     left = [target for target in work.queue if target.relationship.id not in before]
     tally = Tally(left)
@@ -151,16 +161,6 @@ def _lookalikes(context: Context, request: Request, work: Work) -> tuple[Lookali
     if not request.only:
         return found
     return tuple(item for item in found if any(part in item.label for part in request.only))
-
-
-def _must_see_others(reader: session.Session) -> None:
-    """Without pg_read_all_stats the others' sessions look idle, and nobody would ever wait."""
-    role, sees = session.fetch(reader, SEES_OTHERS)[0]
-    if not sees:
-        raise UsageError(
-            f"--max-load: {role!r} may not see what other sessions do",
-            f"GRANT pg_read_all_stats TO {role}, or leave the option out",
-        )
 
 
 def _narrowed(context: Context, only: tuple[str, ...]) -> Context:

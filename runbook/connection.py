@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from psycopg import conninfo
 
+from runbook import passwords
 from runbook.embedded import EmbeddedServer
 from runbook.environment import Connection, Environment
 from runbook.errors import UsageError
@@ -56,28 +57,71 @@ def connection_string(environment: Environment, purpose: Purpose) -> str:
 
 def _from_way(name: str, way: Connection) -> str:
     if way.variable and os.environ.get(way.variable):
-        return os.environ[way.variable]
-    if way.service:
-        return conninfo.make_conninfo(service=way.service)
-    if way.embedded:
-        return embedded_server().conninfo(way.embedded, way.role)
-    raise UsageError(
-        f"environment {name!r}: the environment variable {way.variable!r} is not set",
-        f"export {way.variable}='host=… dbname=… user=…' (the password belongs into a passfile)",
-    )
+        text = os.environ[way.variable]
+    elif way.service:
+        text = conninfo.make_conninfo(service=way.service)
+    elif way.socket:
+        text = conninfo.make_conninfo(host=way.socket, dbname=way.database, user=way.user)
+        if way.port:
+            text = conninfo.make_conninfo(text, port=way.port)
+    elif way.embedded:
+        text = embedded_server().conninfo(way.embedded, way.role)
+    else:
+        raise UsageError(
+            f"environment {name!r}: the environment variable {way.variable!r} is not set",
+            f"export {way.variable}='host=… dbname=… user=…' (the password belongs into a"
+            " passfile)",
+        )
+    return text
+
+
+def parameters(environment: Environment, purpose: Purpose) -> dict[str, str]:
+    """What goes to libpq beside the connection string: TLS, and the password where it is ours.
+
+    Raises :class:`IncompleteError` when the password cannot be had.
+    """
+    way = _way(environment, purpose)
+    if way is None:
+        return {}
+    found = {}
+    if way.tls:
+        tls = way.tls
+        names = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+        values = (tls.mode, tls.root, tls.certificate, tls.key)
+        found = {name: value for name, value in zip(names, values, strict=True) if value}
+    if way.dbname:
+        found["dbname"] = way.dbname
+    if way.password:
+        text = connection_string(environment, purpose)
+        user = str(conninfo.conninfo_to_dict(text).get("user") or way.user)
+        found["password"] = passwords.read(environment.name, way.password, user)
+    return found
+
+
+def assumed(environment: Environment, purpose: Purpose) -> str:
+    """The role to SET once connected; or empty."""
+    way = _way(environment, purpose)
+    return way.assume if way else ""
+
+
+def _way(environment: Environment, purpose: Purpose) -> Connection | None:
+    """The settings of a role's connection; None where a connection string replaces them."""
+    reads = purpose is Purpose.READ
+    if os.environ.get(OVERRIDE_READER if reads else OVERRIDE_OWNER):
+        return None
+    return environment.reader if reads else environment.owner
 
 
 def source(environment: Environment, purpose: Purpose = Purpose.READ) -> str:
-    """Where a role's connection comes from: dsn, variable, service or embedded; or empty."""
-    reads = purpose is Purpose.READ
-    if os.environ.get(OVERRIDE_READER if reads else OVERRIDE_OWNER):
+    """Where a connection comes from: dsn, variable, service, socket or embedded; or empty."""
+    if os.environ.get(OVERRIDE_READER if purpose is Purpose.READ else OVERRIDE_OWNER):
         return "dsn"
-    way = environment.reader if reads else environment.owner
+    way = _way(environment, purpose)
     if way is None:
         return ""
     if way.variable and os.environ.get(way.variable):
         return "variable"
-    return "service" if way.service else "embedded" if way.embedded else ""
+    return next((name for name in ("service", "socket", "embedded") if getattr(way, name)), "")
 
 
 def no_writing(environment: Environment) -> str:

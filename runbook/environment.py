@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -42,27 +42,71 @@ Duration = Annotated[timedelta, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
 
 
+class Tls(BaseModel, title="tls = { … }"):
+    """TLS of a connection; the words of ``mode`` are libpq's, paths are files on this machine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+    root: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+class Password(BaseModel, title="password = { … }"):
+    """Where a password comes from, beside libpq's own ways (passfile, service file, PGPASSWORD).
+
+    ``command`` prints it; ``keyring`` names the service in this machine's keyring, the user is
+    that of the connection. It is handed to libpq in memory and written nowhere.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: tuple[str, ...] = ()
+    keyring: str = ""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Password:
+        if bool(self.command) == bool(self.keyring):
+            raise ValueError("expected either command or keyring")
+        return self
+
+
 class Connection(BaseModel, title="reader = { … }, owner = { … }"):
-    """Where a role's connection comes from; the first of the three that is given and set is used.
+    """Where a role's connection comes from; the first of the four that is given and set is used.
 
     - ``variable``: an environment variable with a libpq connection string;
     - ``service``: a libpq service name;
+    - ``socket``: the folder of a Unix socket, with ``database``, ``user`` and perhaps ``port``;
     - ``embedded``: a database of the embedded demo server, reached as ``role``.
+
+    ``dbname`` replaces the database that any of them names; ``assume`` is a role to SET once
+    connected.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     variable: str = ""
     service: str = ""
+    socket: str = ""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    database: str = ""
+    user: str = ""
     embedded: str = ""
     role: str = ""
+    dbname: str = ""
+    assume: str = ""
+    password: Password | None = None
+    tls: Tls | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Connection:
-        if not (self.variable or self.service or self.embedded):
-            raise ValueError("no way to connect, expected variable, service or embedded")
+        if not (self.variable or self.service or self.socket or self.embedded):
+            raise ValueError("no way to connect, expected variable, service, socket or embedded")
         if self.embedded and not self.role:
             raise ValueError("embedded needs the role to connect as")
+        if self.socket and not (self.database and self.user):
+            raise ValueError("socket needs the database and the user")
         return self
 
 
@@ -77,14 +121,31 @@ class Timeouts(BaseModel, title="timeouts = { … }"):
     connect: Duration = timedelta(seconds=10)
 
 
+class Load(BaseModel, title="load = { … }"):
+    """How hard an audit may work the server.
+
+    ``jobs`` relationships at a time, within ``budget`` altogether; it waits while more than
+    ``max_load`` sessions of others are active. ``memory`` is what all its statements together may
+    take for sorting and hashing.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jobs: int = Field(default=2, ge=1, le=64)
+    budget: Duration | None = None
+    max_load: int | None = Field(default=None, ge=0)
+    memory: Size = Field(default=512 * 2**20, ge=12 * 2**20)
+
+
 class Environment(BaseModel, title="[environments.NAME]"):
     """A target of the runbook.
 
     ``reader`` serves everything that only looks; ``owner`` is used by the checks that write,
-    inside transactions that are rolled back, and only where ``writes`` is true. ``gate`` decides
-    the exit code. A result older than ``fresh_for`` is stale. On a standby nothing is called clean
-    while its data may be older than ``replica_lag``. ``memory`` is what all statements of an audit
-    together may take on the server for sorting and hashing.
+    inside transactions that are rolled back, and only where ``writes`` is true. Where the
+    environment is ``protected``, a run that writes has to be confirmed by its name, and
+    ``confirms`` says whose consent that takes. ``gate`` decides the exit code. A result older than
+    ``fresh_for`` is stale. On a standby nothing is called clean while its data may be older than
+    ``replica_lag``. A superuser's session is refused unless ``superuser`` is true.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -95,17 +156,22 @@ class Environment(BaseModel, title="[environments.NAME]"):
     reader: Connection
     owner: Connection | None = None
     writes: bool = False
+    protected: bool = False
+    confirms: str = ""
+    superuser: bool = False
     gate: str
     gates: tuple[str, ...] = ()
     fresh_for: Duration = timedelta(days=1)
     replica_lag: Duration = timedelta(minutes=1)
     timeouts: Timeouts = Field(default_factory=Timeouts)
-    memory: Size = Field(default=512 * 2**20, ge=12 * 2**20)
+    load: Load = Field(default_factory=Load)
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:
         if self.writes and self.owner is None:
             raise ValueError(f"writes = true needs an [environments.{self.name}.owner] to write as")
+        if self.protected and not self.confirms:
+            raise ValueError("protected needs confirms: who has to agree to a run that writes")
         return self
 
     @property

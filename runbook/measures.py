@@ -7,6 +7,7 @@ import statistics
 from runbook.findings import Audit, AuditState, CensusRow, KeyState, Value
 from runbook.impact import Impact
 from runbook.relationships import Relationships
+from runbook.selftest import SelfTest
 from runbook.settings import Settings
 
 
@@ -77,3 +78,15 @@ def of_impact(found: Impact) -> dict[str, Value]:
         round(100 * found.share),
     )
     return dict(zip(IMPACT, values, strict=True))
+
+
+def of_self_test(test: SelfTest | None) -> dict[str, Value]:
+    """What was planted and what was found of it; all unknown where nobody could look."""
+    known = test if test is not None and test.available else None
+    return {
+        "self_test.available": known is not None,
+        "self_test.planted": known.planted if known else None,
+        "self_test.found": known.found if known else None,
+        "self_test.missed": len(known.missed) if known else None,
+        "self_test.invented": len(known.invented) if known else None,
+    }

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, LiteralString
 
+from runbook.environment import Environment
+from runbook.errors import IncompleteError
 from runbook.session import Session, fetch
 
 CUT_OFF = "no WAL receiver runs: the replica is cut off from its primary"
@@ -64,6 +66,16 @@ class Replica:
     def trustworthy(self, limit: timedelta) -> bool:
         """Whether its data are known to be at most ``limit`` old; a primary's always are."""
         return not self.doubt(limit)
+
+
+def refuse(environment: Environment, session: Session) -> None:
+    """Raise :class:`IncompleteError` on a standby whose data may be older than is accepted."""
+    doubt = read(session).doubt(environment.replica_lag)
+    if doubt:
+        raise IncompleteError(
+            f"environment {environment.name!r}: {doubt}",
+            "let the standby catch up, or connect to the primary",
+        )
 
 
 def read(session: Session) -> Replica:

@@ -9,53 +9,69 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import IsolationLevel, sql
 from psycopg.rows import TupleRow
 
-from runbook.connection import Purpose, connection_string
+from runbook import credentials, refusals
+from runbook.connection import Purpose, assumed, connection_string, parameters
 from runbook.environment import Environment
 from runbook.errors import IncompleteError, UsageError
 from runbook.redaction import redact
+from runbook.server import ServerFacts as ServerFacts
+from runbook.server import Session as Session
+from runbook.server import server_facts as server_facts
 
 APPLICATION_NAME = "fk-runbook"
-OLDEST_SERVER = 150000
 
-Session = psycopg.Connection[TupleRow]
-
-
-@dataclass(frozen=True)
-class ServerFacts:
-    """The server behind a session; ``system_identifier`` is empty where it may not be read."""
-
-    version: str
-    version_number: int
-    system_identifier: str
-    database: str
-    role: str
-    in_recovery: bool
-    superuser: bool
-    bypasses_row_security: bool
+# A peer that vanished without a word is noticed after about 40 s, not after the hours that TCP
+# waits by itself: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES
+NETWORK = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 40_000,
+}
 
 
 def connect(environment: Environment, purpose: Purpose = Purpose.READ) -> Session:
     """Open a session as the role for ``purpose``; the caller closes it.
 
     Raises :class:`UsageError` for settings that name no connection, :class:`IncompleteError`
-    when the server does not let us in, is a superuser's session, or has an unsupported version.
+    when the server does not let us in or is one that :mod:`runbook.refusals` refuses.
     """
-    text = connection_string(environment, purpose)
+    session = _opened(environment, purpose)
     try:
-        session = psycopg.connect(
+        role = assumed(environment, purpose)
+        if role:
+            _assume(environment, session, role)
+        facts = server_facts(session)
+        refusals.refuse(environment, facts, writes=purpose is Purpose.WRITE)
+        if facts.pooled:
+            refusals.refuse_transaction_pooling(
+                environment, session, lambda: _opened(environment, purpose)
+            )
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _opened(environment: Environment, purpose: Purpose) -> Session:
+    text = connection_string(environment, purpose)
+    own: dict[str, Any] = {**NETWORK, **parameters(environment, purpose)}
+    credentials.remember(text, own.get("password", ""))  # so that redaction knows them
+    try:
+        return psycopg.connect(
             text,
             autocommit=True,
             prepare_threshold=None,  # prepared statements break behind transaction pooling
             application_name=APPLICATION_NAME,
             # whole seconds, and 0 would be no limit
             connect_timeout=max(1, int(environment.timeouts.connect.total_seconds())),
+            **own,
         )
     except psycopg.ProgrammingError as error:
         raise UsageError(
@@ -69,27 +85,16 @@ def connect(environment: Environment, purpose: Purpose = Purpose.READ) -> Sessio
             + redact(" ".join(str(error).split())),
             "check that the server runs and that host, database, role and passfile are right",
         ) from None
+
+
+def _assume(environment: Environment, session: Session, role: str) -> None:
     try:
-        _refuse(environment, session)
-    except BaseException:
-        session.close()
-        raise
-    return session
-
-
-def _refuse(environment: Environment, session: Session) -> None:
-    facts = server_facts(session)
-    if facts.version_number < OLDEST_SERVER:
+        session.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+    except psycopg.Error as error:
         raise IncompleteError(
-            f"environment {environment.name!r}: PostgreSQL {facts.version} is not supported,"
-            " expected 15 or newer",
-            "upgrade the server, or audit a copy of it on a newer one",
-        )
-    if facts.superuser:
-        raise IncompleteError(
-            f"environment {environment.name!r}: {facts.role!r} is a superuser",
-            "connect as a role that may only read, one that has pg_read_all_data",
-        )
+            f"environment {environment.name!r}: cannot assume the role {role!r}: {reason(error)}",
+            f"GRANT {role} TO {session.info.user}, or leave assume out",
+        ) from None
 
 
 def same_database(reader: Session, owner: Session) -> None:
@@ -149,41 +154,6 @@ def set_local(session: Session, **values: str) -> None:
         "SELECT pg_catalog.set_config(name, value, true) FROM unnest(%s::text[], %s::text[])"
         " AS setting(name, value)",
         (list(values), list(values.values())),
-    )
-
-
-SERVER_FACTS: LiteralString = """
-    SELECT current_setting('server_version'), current_setting('server_version_num')::int,
-           current_database()::text, current_user::text, pg_is_in_recovery(),
-           rolsuper, rolbypassrls OR rolsuper
-      FROM pg_catalog.pg_roles WHERE rolname = current_user
-"""
-MAY_READ_CONTROL: LiteralString = (
-    "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')"
-)
-SYSTEM_IDENTIFIER: LiteralString = (
-    "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
-)
-
-
-def server_facts(session: Session) -> ServerFacts:
-    """Ask the server who it is and who we are to it."""
-    row = session.execute(SERVER_FACTS).fetchone()
-    if row is None:
-        raise IncompleteError("the server does not know the role of this session", "reconnect")
-    # asked first, and not in the same statement: PostgreSQL checks before it filters
-    may_read = session.execute(MAY_READ_CONTROL).fetchone()
-    identifier = session.execute(SYSTEM_IDENTIFIER).fetchone() if may_read == (True,) else None
-    version, number, database, role, recovery, superuser, bypass = row
-    return ServerFacts(
-        version=version,
-        version_number=number,
-        system_identifier=str(identifier[0]) if identifier else "",
-        database=database,
-        role=role,
-        in_recovery=recovery,
-        superuser=superuser,
-        bypasses_row_security=bypass,
     )
 
 

@@ -17,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+import psycopg
+
 from runbook import (
     census,
     checks,
@@ -27,10 +29,12 @@ from runbook import (
     measures,
     migration,
     record,
+    replica,
     session,
 )
 from runbook.audit import engine, lookalikes, parallel
 from runbook.audit.lookalikes import Lookalike
+from runbook.audit.work import Limits
 from runbook.connection import Purpose
 from runbook.environment import Environment
 from runbook.errors import UsageError
@@ -73,6 +77,7 @@ class Step:
         try:
             self.server = _server(self._reader, environment)
             self._resources.enter_context(session.reading(self._reader, environment))
+            replica.refuse(environment, self._reader)
             self.context = context.look(settings, environment, self._reader)
         except BaseException:
             self._resources.close()
@@ -114,7 +119,9 @@ class Step:
         Foreign keys that no relationship mentions are audited with them.
         """
         whole = context.with_undeclared(self.context)
-        audits = parallel.in_snapshot(self._reader, whole, engine.Options())
+        load = self.environment.load
+        limits = Limits(load.jobs, load.budget, load.max_load)
+        audits = parallel.in_snapshot(self._reader, whole, engine.Options(), limits)
         ordered = sorted(audits, key=lambda audit: audit.relationship.alert.rank)
         self.context = replace(self.context, audits=tuple(ordered))
         self._facts |= measures.of_audits(
@@ -196,19 +203,14 @@ class Step:
         results = judgement.results_of(self.settings, self.run_folder)
         found = {check.check: check for result in results for check in result.checks}
         compare = importlib.import_module(self.settings.project.self_test).compare
-        test: SelfTest = compare(
-            self._reader,
-            next((result.audits for result in results if result.audits), ()),
-            self.context.census,
-            found,
-        )
-        self._facts |= {
-            "self_test.available": test.available,
-            "self_test.planted": test.planted if test.available else None,
-            "self_test.found": test.found if test.available else None,
-            "self_test.missed": len(test.missed) if test.available else None,
-            "self_test.invented": len(test.invented) if test.available else None,
-        }
+        audits = next((result.audits for result in results if result.audits), ())
+        self._facts |= measures.of_self_test(None)
+        try:
+            with self._reader.transaction():  # a savepoint: the snapshot outlives a failure
+                test: SelfTest = compare(self._reader, audits, self.context.census, found)
+        except psycopg.Error as error:
+            return f"could not look at what was planted: {session.reason(error)}"
+        self._facts |= measures.of_self_test(test)
         return test
 
     def finish(self) -> str:

@@ -313,8 +313,8 @@ def test_waiting_for_a_quiet_server_needs_to_see_the_others(
         found = auditor("--max-load", "3")
     assert found.returncode == 2
     assert found.stderr == (
-        "error: --max-load: 'telecore_reader' may not see what other sessions do\n"
-        "hint: GRANT pg_read_all_stats TO telecore_reader, or leave the option out\n"
+        "error: max_load: 'telecore_reader' may not see what other sessions do\n"
+        "hint: GRANT pg_read_all_stats TO telecore_reader, or do without max_load\n"
     )
 
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import conninfo, errors, sql
 
-from runbook import connection
+from runbook import connection, refusals
 from runbook import session as sessions
 from runbook.connection import Purpose
 from runbook.environment import Connection, Environment
@@ -179,14 +179,14 @@ def test_a_superuser_is_refused(
     monkeypatch.setenv(VARIABLE, admin_dsn)
     assert str(refusal(environment())) == (
         f"environment 'staging': {name!r} is a superuser\n"
-        "hint: connect as a role that may only read, one that has pg_read_all_data"
+        "hint: connect as a role that may only read: runbook grants staging prints one"
     )
 
 
 def test_an_old_server_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with place.reading() as session:
         facts = sessions.server_facts(session)
-    monkeypatch.setattr(sessions, "OLDEST_SERVER", facts.version_number + 1)
+    monkeypatch.setattr(refusals, "OLDEST_SERVER", facts.version_number + 1)
     error = refusal(place.environment())
     assert str(error) == (
         f"environment 'scratch': PostgreSQL {facts.version} is not supported,"
@@ -196,7 +196,7 @@ def test_an_old_server_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_refused_session_is_closed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "APPLICATION_NAME", place.schema)
-    monkeypatch.setattr(sessions, "OLDEST_SERVER", 10**6)
+    monkeypatch.setattr(refusals, "OLDEST_SERVER", 10**6)
     refusal(place.environment())
     statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
     with place.connect("postgres", None) as admin:

@@ -31,6 +31,7 @@ class Outcome(BaseModel):
     database: str
     server_version: str
     fingerprint: str
+    structure_fingerprint: str = ""
     position: str
     started: datetime
     finished: datetime

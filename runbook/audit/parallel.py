@@ -18,7 +18,7 @@ import psycopg
 
 from runbook import replica
 from runbook import session as sessions
-from runbook.audit import engine
+from runbook.audit import engine, quiet
 from runbook.audit.engine import Options
 from runbook.audit.strategy import Strategy
 from runbook.audit.target import Target, targets
@@ -38,7 +38,6 @@ INTERRUPTED = "interrupted"
 SPENT = "the time budget was used up; --sample estimates what it leaves"
 KEPT_FOR_ESTIMATES = 0.2  # of the budget
 POLL_SECONDS = 0.1
-LOAD_SECONDS = 2.0
 
 
 class Looked(Protocol):
@@ -75,6 +74,8 @@ def prepare(
     progress: Callable[[Audit], None],
 ) -> Work:
     """Export the snapshot and queue every relationship; ``exporter`` has to stay open."""
+    if limits.max_load is not None:
+        quiet.must_see_others(exporter)
     (snapshot,) = fetch(exporter, "SELECT pg_export_snapshot()")[0]
     # the workers' time is the exporter's idle time: its own limit would end them all
     exporter.execute("SET LOCAL idle_in_transaction_session_timeout = '24h'")
@@ -83,7 +84,7 @@ def prepare(
         environment=looked.environment,
         exporter=exporter,
         snapshot=str(snapshot),
-        options=replace(options, memory=looked.environment.memory // limits.jobs),
+        options=replace(options, memory=looked.environment.load.memory // limits.jobs),
         limits=limits,
         progress=progress,
         queue=order(found, limits),
@@ -216,7 +217,7 @@ def _look(work: Work, session: Session, target: Target) -> tuple[Audit, str | No
     """
     options, share = work.options, KEPT_FOR_ESTIMATES if work.options.estimate else 0.0
     try:
-        _wait_for_quiet(work, session)
+        quiet.wait(work, session)
         left = work.left(share)
         if left is None or left > 0:
             audit, code = _within(work, session, target, options, left)
@@ -248,21 +249,3 @@ def _within(
         environment = environment.model_copy(update={"timeouts": timeouts})
     with sessions.reading(session, environment, work.snapshot):
         return engine.attempt(session, target, options, left)
-
-
-ACTIVE = """
-    SELECT count(*) FROM pg_catalog.pg_stat_activity
-     WHERE state = 'active' AND application_name <> %s AND backend_type = 'client backend'
-"""
-
-
-def _wait_for_quiet(work: Work, session: Session) -> None:
-    """Wait while others keep the server busy; the budget goes on meanwhile."""
-    if work.limits.max_load is None:
-        return
-    while not work.stopped.is_set():
-        left = work.left()
-        active = fetch(session, ACTIVE, sessions.APPLICATION_NAME)[0][0]
-        if active <= work.limits.max_load or (left is not None and left <= 0):
-            return
-        work.stopped.wait(LOAD_SECONDS)

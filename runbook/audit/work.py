@@ -30,7 +30,10 @@ class Limits:
 
 @dataclass
 class Work:
-    """The queue that the workers share, and how to stop them."""
+    """The queue that the workers share, and how to stop them.
+
+    ``progress`` hears of every audit that is done, ``waits`` what the work waits for.
+    """
 
     environment: Environment
     exporter: Session
@@ -39,6 +42,7 @@ class Work:
     limits: Limits
     progress: Callable[[Audit], None]
     queue: deque[Target]
+    waits: Callable[[str], None] = lambda _why: None
     done: dict[str, Audit] = field(default_factory=dict)
     stopped: threading.Event = field(default_factory=threading.Event)
     open: set[Session] = field(default_factory=set)
