@@ -1,8 +1,9 @@
-"""The values that steps record for pages to quote, from what they found."""
+"""The values that steps record for pages and actions to quote, from what they found."""
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Collection
 
 from runbook.findings import Audit, AuditState, CensusRow, KeyState, Value
 from runbook.impact import Impact
@@ -90,3 +91,18 @@ def of_self_test(test: SelfTest | None) -> dict[str, Value]:
         "self_test.missed": len(known.missed) if known else None,
         "self_test.invented": len(known.invented) if known else None,
     }
+
+
+def known(settings: Settings, checks: Collection[str]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The names of all facts that steps record by themselves, and what other names begin with.
+
+    Notebooks name the facts of their step, and checks their own: only the part before is known.
+    """
+    items = settings.relationships().items
+    names = {*of_census(settings, ()), *of_audits(settings, (), Relationships(())), *IMPACT}
+    names |= {*of_self_test(None)}
+    names |= {f"checks.{check}.{part}" for check in checks for part in ("status", "failing")}
+    for item in items:
+        names |= {f"relationship.{item.label}.{part}" for part in ("key", "orphans", "audit")}
+    heads = [f"{step.name}." for step in settings.step]
+    return frozenset(names), (*heads, *(f"checks.{check}." for check in checks))

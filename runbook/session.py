@@ -19,6 +19,7 @@ from runbook import credentials, refusals
 from runbook.connection import Purpose, assumed, connection_string, parameters
 from runbook.environment import Environment
 from runbook.errors import IncompleteError, UsageError
+from runbook.link import Link
 from runbook.redaction import redact
 from runbook.server import ServerFacts as ServerFacts
 from runbook.server import Session as Session
@@ -53,6 +54,12 @@ def connect(environment: Environment, purpose: Purpose = Purpose.READ) -> Sessio
             refusals.refuse_transaction_pooling(
                 environment, session, lambda: _opened(environment, purpose)
             )
+    except psycopg.Error as error:
+        session.close()
+        raise IncompleteError(
+            f"environment {environment.name!r}: the session broke as it began: {reason(error)}",
+            "look at the server's log",
+        ) from None
     except BaseException:
         session.close()
         raise
@@ -60,17 +67,17 @@ def connect(environment: Environment, purpose: Purpose = Purpose.READ) -> Sessio
 
 
 def _opened(environment: Environment, purpose: Purpose) -> Session:
-    text = connection_string(environment, purpose)
+    text, limits = connection_string(environment, purpose), environment.timeouts
     own: dict[str, Any] = {**NETWORK, **parameters(environment, purpose)}
     credentials.remember(text, own.get("password", ""))  # so that redaction knows them
     try:
-        return psycopg.connect(
+        session = Link.connect(
             text,
             autocommit=True,
             prepare_threshold=None,  # prepared statements break behind transaction pooling
             application_name=APPLICATION_NAME,
             # whole seconds, and 0 would be no limit
-            connect_timeout=max(1, int(environment.timeouts.connect.total_seconds())),
+            connect_timeout=max(1, int(limits.connect.total_seconds())),
             **own,
         )
     except psycopg.ProgrammingError as error:
@@ -85,6 +92,8 @@ def _opened(environment: Environment, purpose: Purpose) -> Session:
             + redact(" ".join(str(error).split())),
             "check that the server runs and that host, database, role and passfile are right",
         ) from None
+    session.silence = (limits.statement + limits.connect).total_seconds()
+    return session
 
 
 def _assume(environment: Environment, session: Session, role: str) -> None:

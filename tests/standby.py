@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Server:
     name: str
     account: Account
     programs: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -80,7 +81,7 @@ class Server:
         self.folder.chmod(0o755)  # whatever the umask is
 
         os.chown(self.socket, self.account.uid, self.account.gid)
-        settings = SETTINGS | {"unix_socket_directories": str(self.socket)}
+        settings = SETTINGS | {"unix_socket_directories": str(self.socket)} | self.settings
         options = [f"--{name}={value}" for name, value in settings.items()]
         with (self.folder / f"{self.name}.log").open("ab") as log:
             postgres = self.programs / "postgres"
@@ -133,6 +134,29 @@ def wait(until: Callable[[], object]) -> None:
 
 
 @contextmanager
+def single(binaries: Path | None = None, **settings: str) -> Iterator[Server]:
+    """A server of its own with these settings."""
+    account = server_account()
+    with tempfile.TemporaryDirectory(prefix="fkr-single-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        os.chown(folder, account.uid, account.gid)
+        found = programs.find_binaries(binaries, account, files.cache_folder()).folder
+        server = Server(folder, "single", account, found, settings)
+        folder.chmod(0o755)
+        initialize(server)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+def initialize(server: Server) -> None:
+    run(server.account, [server.programs / "initdb", "-D", server.data, "-U", "postgres",
+                         "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])  # fmt: skip
+
+
+@contextmanager
 def replication(binaries: Path | None = None) -> Iterator[Replication]:
     """Make both servers, stop them afterwards; ``binaries`` None: the embedded server's."""
     account = server_account()
@@ -144,8 +168,7 @@ def replication(binaries: Path | None = None) -> Iterator[Replication]:
         found = programs.find_binaries(binaries, account, files.cache_folder()).folder
         primary = Server(folder, "primary", account, found)
         replica = Server(folder, "replica", account, found)
-        run(account, [found / "initdb", "-D", primary.data, "-U", "postgres", "--auth=trust",
-                      "--encoding=UTF8", "--locale=C", "--no-sync"])  # fmt: skip
+        initialize(primary)
         try:
             primary.start()
             run(account, [found / "pg_basebackup", "-h", primary.socket, "-U", "postgres",

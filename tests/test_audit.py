@@ -13,7 +13,7 @@ from runbook.audit import engine
 from runbook.findings import Audit, AuditState
 from runbook.relationships import Relationship
 from tests.conftest import Connect
-from tests.test_catalog import HOSTILE, OWNER, Dsn, Place, opened, scratch_database
+from tests.places import HOSTILE, OWNER, Dsn, Place, opened, scratch_database
 
 IMPOSSIBLE = "PostgreSQL could not compare the two sides: the key is impossible"
 

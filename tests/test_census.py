@@ -14,7 +14,7 @@ from runbook.findings import CensusRow, KeyState
 from runbook.relationships import Exemption, Relationship, Relationships
 from runbook.schema import Action
 from tests.conftest import Connect
-from tests.test_catalog import Dsn, Place, opened, scratch_database
+from tests.places import Dsn, Place, opened, scratch_database
 
 INDEXED = "CREATE INDEX ON c (p);"
 PAIR = "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int, p int);" + INDEXED

@@ -33,9 +33,10 @@ from runbook.relationships import Relationship, Relationships
 from runbook.schema import Action
 from runbook.settings import read as read_settings
 from tests.conftest import ROOT, Connect
+from tests.places import OWNER, READER, Dsn, Place, opened, scratch_database
 from tests.standby import Replication, replication, wait
 from tests.test_audit import audit, types, verdict_of_postgresql
-from tests.test_catalog import OWNER, PARTITIONED, READER, Dsn, Place, opened, scratch_database
+from tests.test_catalog import PARTITIONED
 
 PAIR = (
     "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int);"

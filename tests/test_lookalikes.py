@@ -13,8 +13,8 @@ from runbook.findings import AuditState
 from runbook.relationships import Relationship
 from runbook.schema import Column, Table, TableName
 from tests.conftest import Connect
+from tests.places import HOSTILE, Dsn, Place, opened, scratch_database
 from tests.test_audit import audit
-from tests.test_catalog import HOSTILE, Dsn, Place, opened, scratch_database
 
 
 @pytest.fixture(scope="module")

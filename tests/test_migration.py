@@ -17,7 +17,7 @@ from runbook.relationships import Alert, Priority, Relationship, Relationships
 from runbook.schema import Action, TableName
 from runbook.settings import Settings
 from tests.conftest import Connect
-from tests.test_catalog import HOSTILE, OWNER, Dsn, Place, opened, scratch_database
+from tests.places import HOSTILE, OWNER, Dsn, Place, opened, scratch_database
 
 
 @pytest.fixture(scope="module")

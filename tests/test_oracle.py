@@ -43,7 +43,7 @@ from tests.oracle.reference import (
     Rows,
 )
 from tests.oracle.schemas import Database, Link, databases
-from tests.test_catalog import READER, scratch_database
+from tests.places import READER, scratch_database
 
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES") or 0)

@@ -17,7 +17,7 @@ from runbook.environment import Connection, Environment
 from runbook.errors import IncompleteError, UsageError
 from runbook.session import Session
 from tests.conftest import PASSWORDS, Connect
-from tests.test_catalog import OWNER, READER, Dsn, Place, opened, scratch_database
+from tests.places import OWNER, READER, Dsn, Place, opened, scratch_database
 
 HINT = "check that the server runs and that host, database, role and passfile are right"
 VARIABLE = "RUNBOOK_TEST_URL"

@@ -169,7 +169,7 @@ def _distrust(work: Work, targets: Sequence[Target], doubt: str) -> None:
 
 def _mark(work: Work, targets: Sequence[Target]) -> None:
     """What nobody finished was not looked at, and says why."""
-    why = INTERRUPTED if work.stopped.is_set() else "no worker could be opened for it"
+    why = INTERRUPTED if work.stopped.is_set() else "no worker finished it"
     for target in targets:
         if target.relationship.id not in work.done:
             state = AuditState.NOT_LOOKED if work.stopped.is_set() else AuditState.COULD_NOT_LOOK

@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.oracle.values import CITEXT, DOMAINS, TYPES, Type
-from tests.test_catalog import HOSTILE
+from tests.places import HOSTILE
 
 Row = tuple[str | None, ...]
 
