@@ -81,7 +81,7 @@ class Server:
         self.folder.chmod(0o755)  # whatever the umask is
 
         os.chown(self.socket, self.account.uid, self.account.gid)
-        settings = SETTINGS | {"unix_socket_directories": str(self.socket)} | self.settings
+        settings = {**SETTINGS, "unix_socket_directories": str(self.socket), **self.settings}
         options = [f"--{name}={value}" for name, value in settings.items()]
         with (self.folder / f"{self.name}.log").open("ab") as log:
             postgres = self.programs / "postgres"

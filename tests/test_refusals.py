@@ -224,8 +224,8 @@ def on_replica(servers: Replication, monkeypatch: pytest.MonkeyPatch) -> Replica
     return servers
 
 
-def test_nothing_is_written_on_a_standby(environment: Environment, on_replica: Replication) -> None:
-    assert on_replica
+@pytest.mark.usefixtures("on_replica")
+def test_nothing_is_written_on_a_standby(environment: Environment) -> None:
     assert refused(environment, Purpose.WRITE) == (
         "environment 'staging': the server is a standby, nothing can be written there\n"
         "hint: let the owner's connection lead to the primary"
