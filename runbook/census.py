@@ -100,6 +100,12 @@ def _state(item: Relationship, key: ForeignKey) -> tuple[KeyState, ForeignKey, s
     if key.on_delete is not item.on_delete:
         state = KeyState.MISMATCHED
         reasons.append(f"on delete is {key.on_delete}, expected {item.on_delete}")
+    if item.on_update is not None and key.on_update is not item.on_update:
+        state = KeyState.MISMATCHED
+        reasons.append(f"on update is {key.on_update}, expected {item.on_update}")
+    if item.match is not None and key.match is not item.match:
+        state = KeyState.MISMATCHED
+        reasons.append(f"match is {key.match}, expected {item.match}")
     if not key.validated:
         state = KeyState.NOT_VALID
         reasons.append("never validated: rows from before the key were not looked at")

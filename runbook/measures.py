@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 from runbook.findings import Audit, AuditState, CensusRow, KeyState, Value
 from runbook.impact import Impact
-from runbook.relationships import Relationships
+from runbook.relationships import Relationship, Relationships
 from runbook.selftest import SelfTest
 from runbook.settings import Settings
 
@@ -22,9 +23,23 @@ def of_census(settings: Settings, rows: tuple[CensusRow, ...]) -> dict[str, Valu
             name = f"{prefix}foreign_keys.{state.value.replace(' ', '_')}"
             facts[name] = sum(row.state is state for row in some)
     facts["outer.relationships.total"] = len(rows) - len(core)
+    names = _names([row.relationship for row in rows])
     for row in rows:
-        facts[f"relationship.{row.relationship.label}.key"] = row.state.value
+        facts[f"relationship.{names[row.relationship.id]}.key"] = row.state.value
     return facts
+
+
+def _names(relationships: Iterable[Relationship]) -> dict[str, str]:
+    """A name for the facts of each relationship, by its id.
+
+    Its label; with the parent where one column has two (``notes.owner_id to users.id``).
+    """
+    items = tuple(relationships)
+    often = Counter(item.label for item in items)
+    return {
+        item.id: item.label if often[item.label] == 1 else f"{item.label} to {item.target}"
+        for item in items
+    }
 
 
 def of_audits(
@@ -47,9 +62,11 @@ def of_audits(
         facts[f"{prefix}orphans.relationships"] = (
             sum(a.state is AuditState.ORPHANS for a in looked) if whole else None
         )
+    names = _names(audit.relationship for audit in audits)
     for audit in audits:
-        facts[f"relationship.{audit.relationship.label}.orphans"] = audit.orphans
-        facts[f"relationship.{audit.relationship.label}.audit"] = audit.state.value
+        name = names[audit.relationship.id]
+        facts[f"relationship.{name}.orphans"] = audit.orphans
+        facts[f"relationship.{name}.audit"] = audit.state.value
     facts["audits.seconds"] = round(sum(audit.seconds for audit in audits), 3)
     return facts
 

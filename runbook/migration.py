@@ -50,13 +50,15 @@ def statements(relationship: Relationship, alone: bool = True) -> KeyStatements:
     """The statements for one relationship, every identifier quoted where it must be."""
     child = _table(relationship.child.schema, relationship.child.table)
     name = constraint_name(relationship, alone)
+    match = f" MATCH {relationship.match.value.upper()}" if relationship.match else ""
+    update = f" ON UPDATE {relationship.on_update.sql}" if relationship.on_update else ""
     add = (
         f"ALTER TABLE {child}\n"
         f"  ADD CONSTRAINT {quote(name)}\n"
         f"  FOREIGN KEY ({_columns(relationship.columns)})\n"
         f"  REFERENCES {_table(relationship.parent.schema, relationship.parent.table)}"
-        f" ({_columns(relationship.references)})\n"
-        f"  ON DELETE {relationship.on_delete.sql} NOT VALID;"
+        f" ({_columns(relationship.references)}){match}\n"
+        f"  ON DELETE {relationship.on_delete.sql}{update} NOT VALID;"
     )
     validate = f"ALTER TABLE {child} VALIDATE CONSTRAINT {quote(name)};"
     return KeyStatements(relationship, name, add, validate)

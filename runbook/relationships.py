@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from runbook import declarations
 from runbook.errors import FileError
-from runbook.schema import Action, Shape, TableName
+from runbook.schema import Action, Match, Shape, TableName
 
 
 class Priority(StrEnum):
@@ -48,7 +48,10 @@ class Alert(StrEnum):
 
 @dataclass(frozen=True)
 class Relationship:
-    """Child columns refer to parent columns; both tuples have the same length."""
+    """Child columns refer to parent columns; both tuples have the same length.
+
+    ``on_update`` and ``match`` are None where nobody decided them: then any will do.
+    """
 
     child: TableName
     columns: tuple[str, ...]
@@ -60,6 +63,8 @@ class Relationship:
     group: str = ""
     decided_by: str = ""
     why: str = ""
+    on_update: Action | None = None
+    match: Match | None = None
 
     @property
     def id(self) -> str:
@@ -161,6 +166,8 @@ class _Entry(BaseModel):
     group: str = ""
     decided_by: str = ""
     why: str = ""
+    on_update: Action | None = None
+    match: Match | None = None
 
     @model_validator(mode="after")
     def _same_length(self) -> _Entry:

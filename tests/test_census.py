@@ -12,7 +12,7 @@ from runbook import census
 from runbook.errors import UsageError
 from runbook.findings import CensusRow, KeyState
 from runbook.relationships import Exemption, Relationship, Relationships
-from runbook.schema import Action
+from runbook.schema import Action, Match
 from tests.conftest import Connect
 from tests.places import Dsn, Place, opened, scratch_database
 
@@ -93,6 +93,25 @@ def test_another_action_is_reported(place: Place) -> None:
     found = row(place, script)
     assert found.state is KeyState.MISMATCHED
     assert found.reason == "on delete is cascade, expected no action"
+
+
+@pytest.mark.parametrize(
+    ("decided", "reason"),
+    [
+        ({}, ""),
+        ({"on_update": Action.CASCADE, "match": Match.FULL}, ""),
+        ({"on_update": Action.RESTRICT}, "on update is cascade, expected restrict"),
+        ({"match": Match.SIMPLE}, "match is full, expected simple"),
+    ],
+)
+def test_another_update_or_match_is_reported_where_it_was_decided(
+    place: Place, decided: dict[str, object], reason: str
+) -> None:
+    key = "ALTER TABLE c ADD FOREIGN KEY (p) REFERENCES p MATCH FULL ON UPDATE CASCADE"
+    place.run(PAIR + key)
+    (found,) = take(place, place.relationship("c", "p", "p", "id", **decided))
+    assert found.reason == reason
+    assert found.state is (KeyState.MISMATCHED if reason else KeyState.ENFORCED)
 
 
 def test_the_worst_of_several_faults_is_the_state(place: Place) -> None:

@@ -14,7 +14,7 @@ from runbook import session as sessions
 from runbook.findings import CensusRow, KeyState
 from runbook.migration import KeyStatements
 from runbook.relationships import Alert, Priority, Relationship, Relationships
-from runbook.schema import Action, TableName
+from runbook.schema import Action, Match, TableName
 from runbook.settings import Settings
 from tests.conftest import Connect
 from tests.places import HOSTILE, OWNER, Dsn, Place, opened, scratch_database
@@ -68,6 +68,18 @@ def test_a_key_takes_two_statements() -> None:
         '  REFERENCES sales."user" (tenant, id)\n'
         "  ON DELETE SET NULL NOT VALID;",
         'ALTER TABLE public.orders VALIDATE CONSTRAINT "fk_orders_tenant_Customer";',
+    )
+
+
+def test_update_and_match_are_written_where_they_were_decided() -> None:
+    ends = (TableName("public", "a"), ("b",), TableName("public", "c"), ("d",))
+    item = Relationship(*ends, on_update=Action.CASCADE, match=Match.FULL)
+    assert migration.statements(item).add == (
+        "ALTER TABLE public.a\n"
+        "  ADD CONSTRAINT fk_a_b\n"
+        "  FOREIGN KEY (b)\n"
+        "  REFERENCES public.c (d) MATCH FULL\n"
+        "  ON DELETE NO ACTION ON UPDATE CASCADE NOT VALID;"
     )
 
 

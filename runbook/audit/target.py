@@ -80,7 +80,9 @@ def targets(
 
 
 def match_of(relationship: Relationship, schema: Schema) -> Match:
-    """MATCH FULL where the database declares the key so, else MATCH SIMPLE."""
+    """As it was decided, else as the database's key has it, else MATCH SIMPLE."""
+    if relationship.match is not None:
+        return relationship.match
     for key in schema.keys_like(relationship.shape):
         return key.match
     return Match.SIMPLE
