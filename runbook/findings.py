@@ -67,12 +67,25 @@ class CensusRow:
 
 
 @dataclass(frozen=True)
+class Born:
+    """When the orphan rows came into being: the first and the last value of the column ``by``.
+
+    That is a time of creation, or else the child's key, whose order is mostly that of creation.
+    """
+
+    by: str
+    first: str
+    last: str
+
+
+@dataclass(frozen=True)
 class Audit:
     """The orphan rows of one relationship, and how they were counted.
 
     ``orphans`` is None when nothing was counted, and an estimate where ``exact`` is False, with
     its 95 % ``bounds``. ``rows`` is the child's size by the planner (of a sample: the rows seen),
-    ``cost`` the plan's in the planner's units, ``samples`` holds keys of orphan rows.
+    ``cost`` the plan's in the planner's units, ``samples`` holds keys of orphan rows,
+    ``born`` is None where there are none and where no column tells.
     """
 
     relationship: Relationship
@@ -87,6 +100,7 @@ class Audit:
     rows: int | None = None
     cost: float | None = None
     bounds: tuple[int, int] | None = None
+    born: Born | None = None
 
 
 @dataclass(frozen=True)

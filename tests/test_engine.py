@@ -15,7 +15,7 @@ from runbook.audit.strategy import Strategy
 from runbook.audit.target import targets
 from runbook.audit.work import Limits
 from runbook.checks import Context
-from runbook.findings import Audit, AuditState
+from runbook.findings import Audit, AuditState, Born
 from runbook.relationships import Relationship
 from runbook.schema import TableName
 from runbook.settings import Settings
@@ -170,3 +170,39 @@ def test_what_would_take_too_long_is_estimated_where_asked(
     assert (audit.state, audit.strategy) == (AuditState.ESTIMATED, "sample")
     assert audit.bounds is not None
     assert audit.bounds[0] <= 30000 <= audit.bounds[1]
+
+
+@pytest.mark.parametrize("strategy", [Strategy.SKIP_SCAN, Strategy.ANTI_JOIN])
+@pytest.mark.parametrize(
+    ("columns", "born"),
+    [
+        ("id int PRIMARY KEY, made int", Born("id", "3", "12")),
+        (
+            "id int PRIMARY KEY, \"createdAt\" date DEFAULT '2026-01-02'",
+            Born("createdAt", "2026-01-02", "2026-01-02"),
+        ),
+        ("id text PRIMARY KEY", None),
+        ("id int, other int DEFAULT 1, PRIMARY KEY (id, other)", None),
+    ],
+)
+def test_when_the_orphan_rows_were_born(
+    owner: Owner,
+    looked: Callable[[], Context],
+    strategy: Strategy,
+    columns: str,
+    born: Born | None,
+) -> None:
+    owner.execute(
+        f"CREATE TABLE public.born (user_id text, {columns});"
+        "CREATE INDEX ON public.born (user_id);"
+        "INSERT INTO public.born VALUES ('gone', 12), ('gone', 3), (NULL, 1);"
+        "GRANT SELECT ON public.born TO telecore_reader; ANALYZE public.born"
+    )
+    item = Relationship(
+        TableName("public", "born"), ("user_id",), TableName("public", "users"), ("id",)
+    )
+    context = looked()
+    comparisons = operators.read(context.session, (item,))
+    (target,) = targets(context.session, (item,), context.schema, comparisons)
+    audit = engine.one(context.session, target, Options(strategy=strategy))
+    assert (audit.strategy, audit.orphans, audit.born) == (strategy.value, 2, born)

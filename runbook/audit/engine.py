@@ -16,7 +16,7 @@ from psycopg import sql
 from runbook.audit import query, sample, skip_scan, strategy
 from runbook.audit.strategy import Plan, Strategy
 from runbook.audit.target import Target, targets
-from runbook.findings import Audit, AuditState
+from runbook.findings import Audit, AuditState, Born
 from runbook.operators import Comparisons
 from runbook.relationships import Relationship
 from runbook.schema import Schema
@@ -132,7 +132,15 @@ def _joined(session: Session, target: Target, options: Options) -> Audit:
     if orphans and target.key:
         statement = query.samples(target.found, target.key, _shown(target, options))
         keys = _keys(session, statement, options)
-    return _exact(target, Strategy.ANTI_JOIN, orphans, distinct, keys)
+    born = None
+    if orphans and target.birth:
+        born = _born(session, target, query.born(target.found, target.birth))
+    return replace(_exact(target, Strategy.ANTI_JOIN, orphans, distinct), samples=keys, born=born)
+
+
+def _born(session: Session, target: Target, statement: sql.Composed) -> Born | None:
+    first, last = _row(session, statement)
+    return None if first is None else Born(target.birth, first, last)
 
 
 def _shown(target: Target, options: Options) -> tuple[str, ...]:
@@ -158,7 +166,11 @@ def _skipped(session: Session, target: Target, plan: Plan, options: Options) -> 
         shown = query.key_text(target.key, _shown(target, options))
         statement = skip_scan.samples(values, target.child, columns, target.key, shown)
         keys = _keys(session, statement, options)
-    return _exact(target, Strategy.SKIP_SCAN, orphans, missing, keys)
+    born = None
+    if orphans and target.birth:
+        rows = skip_scan.rows(target.child, columns)
+        born = _born(session, target, values + query.born(rows, target.birth))
+    return replace(_exact(target, Strategy.SKIP_SCAN, orphans, missing), samples=keys, born=born)
 
 
 def _sampled(session: Session, target: Target, options: Options) -> Audit | None:
@@ -191,9 +203,7 @@ def _sampled(session: Session, target: Target, options: Options) -> Audit | None
     )
 
 
-def _exact(
-    target: Target, used: Strategy, orphans: int, distinct: int, keys: tuple[str, ...]
-) -> Audit:
+def _exact(target: Target, used: Strategy, orphans: int, distinct: int) -> Audit:
     known = target.statistics.child_rows
     return Audit(
         target.relationship,
@@ -203,7 +213,6 @@ def _exact(
         strategy=used.value,
         exact=True,
         rows=None if known is None else int(known),
-        samples=keys,
     )
 
 

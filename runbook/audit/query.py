@@ -80,6 +80,12 @@ def samples(found: sql.Composed, key: tuple[str, ...], shown: tuple[str, ...] = 
     )
 
 
+def born(found: sql.Composed, column: str) -> sql.Composed:
+    """One row: the first and the last value of ``column`` among the orphan rows, as text."""
+    name = sql.Identifier("fk", column)
+    return sql.SQL("SELECT min({0})::text, max({0})::text {1}").format(name, found)
+
+
 def _list(columns: tuple[str, ...]) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier("fk", name) for name in columns)
 

@@ -70,9 +70,16 @@ def samples(
     shown: sql.Composed,
 ) -> sql.Composed:
     """The first rows without a parent by ``key``, as ``shown``; a LIMIT has to follow."""
-    return found + sql.SQL(
-        "SELECT {shown} FROM missing JOIN {child} fk ON {same} ORDER BY {order} LIMIT "
-    ).format(shown=shown, child=child, same=_same(columns), order=_list("fk", key))
+    return found + sql.SQL("SELECT {shown} {rows} ORDER BY {order} LIMIT ").format(
+        shown=shown, rows=rows(child, columns), order=_list("fk", key)
+    )
+
+
+def rows(child: sql.Composed, columns: tuple[str, ...]) -> sql.Composed:
+    """``FROM …``: the rows without a parent, alias ``fk``; it follows :func:`values`."""
+    return sql.SQL("FROM missing JOIN {child} fk ON {same}").format(
+        child=child, same=_same(columns)
+    )
 
 
 def _list(alias: str, names: tuple[str, ...]) -> sql.Composed:

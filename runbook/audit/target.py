@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,10 @@ from runbook.relationships import Relationship
 from runbook.schema import Match, Schema
 from runbook.session import Session
 from runbook.statistics import UNKNOWN, Statistics
+
+# names of columns that hold when a row was made, without case and underscores
+BIRTHS = ("createdat", "created", "createdon", "creationdate", "creationtime", "insertedat")
+_TIME = re.compile(r"timestamp|date")
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,17 @@ class Target:
         """The columns that name a child row; empty without a primary key."""
         primary = self.schema.tables[self.relationship.child].primary_key
         return primary.columns if primary else ()
+
+    @property
+    def birth(self) -> str:
+        """The column that tells when a child row came into being, or its key; empty without one."""
+        table = self.schema.tables[self.relationship.child]
+        for column in table.columns:
+            plain = column.name.replace("_", "").lower()
+            if plain in BIRTHS and _TIME.match(column.type):
+                return column.name
+        key = table.column(self.key[0]) if len(self.key) == 1 else None
+        return key.name if key and key.type in ("smallint", "integer", "bigint") else ""
 
     @property
     def not_looked(self) -> str:
