@@ -1,0 +1,256 @@
+"""The ledger: every relationship in every environment, its counts from run to run, and why
+environments disagree.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runbook import record
+from runbook.errors import IncompleteError
+from runbook.findings import Audit, AuditState, CensusRow, KeyState
+from runbook.record import RunRecord
+from runbook.relationships import Relationship, Relationships
+from runbook.schema import TableName
+from runbook.settings import Settings
+
+NOT_LOOKED = AuditState.NOT_LOOKED.value
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A relationship in one environment, by its newest run; without one nothing was looked at."""
+
+    environment: str
+    census: CensusRow | None = None
+    audit: Audit | None = None
+    run_id: str = ""
+    measured: datetime | None = None
+    fresh_until: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return self.census.state.value if self.census else NOT_LOOKED
+
+    @property
+    def rows(self) -> str:
+        return self.audit.state.value if self.audit else NOT_LOOKED
+
+    @property
+    def orphans(self) -> int | None:
+        return self.audit.orphans if self.audit else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A relationship, its cells in the order of the environments, and why they disagree."""
+
+    relationship: Relationship
+    cells: tuple[Cell, ...]
+
+    @property
+    def disagreement(self) -> str:
+        """``schema``, ``data`` and ``never looked at`` in words; empty where all agree."""
+        seen = [cell for cell in self.cells if cell.census]
+        unseen = [cell.environment for cell in self.cells if not cell.census]
+        parts = []
+        if len({cell.key for cell in seen}) > 1:
+            parts.append("schema: " + _by_value(seen, lambda cell: cell.key))
+        audited = [cell for cell in seen if cell.rows in ("clean", "orphans")]
+        if len({cell.rows for cell in audited}) > 1:
+            parts.append("data: " + _by_value(audited, lambda cell: cell.rows))
+        if unseen and seen:
+            parts.append(f"never looked at in {', '.join(unseen)}")
+        return "; ".join(parts)
+
+
+def _by_value(cells: Sequence[Cell], value: Callable[[Cell], str]) -> str:
+    """``enforced in development, missing in production and staging``."""
+    found: dict[str, list[str]] = {}
+    for cell in cells:
+        found.setdefault(value(cell), []).append(cell.environment)
+    return ", ".join(f"{word} in {' and '.join(names)}" for word, names in sorted(found.items()))
+
+
+def take(
+    settings: Settings, relationships: Relationships, runs: Mapping[str, RunRecord]
+) -> tuple[Row, ...]:
+    """A row for each relationship of the file, from the newest run of each environment."""
+    cells = {
+        name: _cells(runs[name], runs[name].as_of + environment.fresh_for)
+        for name, environment in settings.environments.items()
+        if name in runs
+    }
+    return tuple(
+        Row(
+            item,
+            tuple(cells.get(name, {}).get(item.id, Cell(name)) for name in settings.environments),
+        )
+        for item in relationships
+    )
+
+
+def _cells(run: RunRecord, fresh_until: datetime) -> dict[str, Cell]:
+    audits = {audit.relationship.id: audit for audit in run.audits}
+    return {
+        row.relationship.id: Cell(
+            run.environment,
+            row,
+            audits.get(row.relationship.id),
+            run.run_id,
+            run.as_of,
+            fresh_until,
+        )
+        for row in run.census
+    }
+
+
+def as_json(settings: Settings, rows: Sequence[Row], pages: Mapping[str, str]) -> dict[str, Any]:
+    """The ledger for machines; ``pages`` are URLs by relationship id, relative to the ledger's."""
+    return {
+        "format": 1,
+        "environments": [
+            {"name": name, "title": environment.title}
+            for name, environment in settings.environments.items()
+        ],
+        "rows": [
+            {
+                "id": row.relationship.id,
+                "label": row.relationship.label,
+                "target": row.relationship.target,
+                "group": row.relationship.group,
+                "priority": row.relationship.priority.value,
+                "alert": row.relationship.alert.value,
+                "page": pages[row.relationship.id],
+                "disagreement": row.disagreement,
+                "cells": [_cell_json(cell) for cell in row.cells],
+            }
+            for row in rows
+        ],
+    }
+
+
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    return {
+        "key": cell.key,
+        "rows": cell.rows,
+        "orphans": cell.orphans,
+        "exact": bool(cell.audit and cell.audit.exact),
+        "run": cell.run_id,
+        "measured": f"{cell.measured:%Y-%m-%dT%H:%M:%SZ}" if cell.measured else None,
+        "fresh_until": f"{cell.fresh_until:%Y-%m-%dT%H:%M:%SZ}" if cell.fresh_until else None,
+    }
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """A line for each relationship and environment.
+
+    A value that a spreadsheet would take for a formula is led by an apostrophe
+    (https://owasp.org/www-community/attacks/CSV_Injection).
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+        (
+            "relationship",
+            "refers to",
+            "environment",
+            "key",
+            "rows",
+            "orphan rows",
+            "run",
+            "measured",
+        )
+    )
+    for row in rows:
+        for cell in row.cells:
+            values = _cell_json(cell)
+            orphans = "" if cell.orphans is None else str(cell.orphans)
+            texts = (row.relationship.label, row.relationship.target, cell.environment)
+            rest = (cell.key, cell.rows, orphans, cell.run_id, values["measured"] or "")
+            writer.writerow([_plain(text) for text in (*texts, *rest)])
+    return file.getvalue()
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+@dataclass(frozen=True)
+class Count:
+    """A relationship in one run: its orphan rows where they were counted exactly, else None."""
+
+    environment: str
+    run_id: str
+    measured: datetime
+    key: str
+    rows: str
+    orphans: int | None
+
+
+def history(settings: Settings, environment: str) -> dict[str, tuple[Count, ...]]:
+    """The counts of every run of ``environment`` by relationship id, the oldest first.
+
+    A record that cannot be read raises :class:`IncompleteError`: a gap must not look like a change.
+    """
+    found: dict[str, list[Count]] = {}
+    for path in sorted((settings.runs / environment).glob(f"*/{record.FILE_NAME}")):
+        for name, count in _counts(path, environment):
+            found.setdefault(name, []).append(count)
+    return {name: tuple(counts) for name, counts in found.items()}
+
+
+def _counts(path: Path, environment: str) -> Iterator[tuple[str, Count]]:
+    """What one run counted; read as plain JSON, since there may be many of them and large."""
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+        measured = datetime.fromisoformat(run["started"])
+        audits = {_id(audit["relationship"]): audit for audit in run["audits"]}
+        for row in run["census"]:
+            name = _id(row["relationship"])
+            audit = audits.get(name)
+            yield (
+                name,
+                Count(
+                    environment,
+                    str(run["run_id"]),
+                    measured,
+                    KeyState(row["state"]).value,
+                    AuditState(audit["state"]).value if audit else NOT_LOOKED,
+                    audit["orphans"] if audit and audit["exact"] else None,
+                ),
+            )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise IncompleteError(
+            f"{path}: not a run record: {error!r}", "remove the folder and run the runbook again"
+        ) from None
+
+
+def _id(relationship: Mapping[str, Any]) -> str:
+    """The id of a relationship as a run record spells it."""
+    ends = [
+        (TableName(**relationship[side]), ", ".join(relationship[columns]))
+        for side, columns in (("child", "columns"), ("parent", "references"))
+    ]
+    return " -> ".join(f"{table}({columns})" for table, columns in ends)
+
+
+def leak(counts: Sequence[Count]) -> tuple[int, float] | None:
+    """New orphan rows since the count before the last, and how many that is a day.
+
+    None without two exact counts; negative where rows were mended.
+    """
+    exact = [count for count in counts if count.orphans is not None]
+    if len(exact) < 2:
+        return None
+    before, last = exact[-2:]
+    new = (last.orphans or 0) - (before.orphans or 0)
+    days = (last.measured - before.measured).total_seconds() / 86400
+    return new, new / days if days > 0 else float(new)

@@ -1,0 +1,301 @@
+"""The ledger: cells, why environments disagree, counts from run to run; its page and its files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from runbook import ledger, record, remedies
+from runbook.errors import IncompleteError
+from runbook.facts import Facts
+from runbook.findings import Audit, AuditState, Born, CensusRow, KeyState
+from runbook.ledger import Cell, Count, Row
+from runbook.record import RunRecord
+from runbook.relationships import Exemption, Relationship, Relationships
+from runbook.schema import Action, Match, TableName
+from runbook.settings import Settings
+from runbook.settings import read as read_settings
+from runbook.site import ledger_page, relationship_page
+from tests import project
+from tests.places import HOSTILE
+from tests.test_record import RUN
+
+ORDERS, USERS = TableName("public", "orders"), TableName("public", "users")
+ITEM = Relationship(ORDERS, ("user_id",), USERS, ("id",), why="an order has a buyer")
+OTHER = Relationship(ORDERS, ("seller_id",), USERS, ("id",))
+SETTINGS = read_settings(project.ROOT)
+MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
+
+
+def run(environment: str, *found: tuple[Relationship, KeyState, Audit | None]) -> RunRecord:
+    return RUN.model_copy(
+        update={
+            "environment": environment,
+            "finished": MONDAY,
+            "census": tuple(CensusRow(item, state, None, "why") for item, state, _ in found),
+            "audits": tuple(audit for _, _, audit in found if audit),
+        }
+    )
+
+
+def counted(item: Relationship, orphans: int) -> Audit:
+    state = AuditState.ORPHANS if orphans else AuditState.CLEAN
+    return Audit(item, state, orphans, exact=True, strategy="anti-join")
+
+
+def rows(*runs: RunRecord) -> tuple[Row, ...]:
+    return ledger.take(SETTINGS, Relationships((ITEM, OTHER)), {r.environment: r for r in runs})
+
+
+def test_a_cell_is_of_the_newest_run() -> None:
+    (row, other) = rows(run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 3))))
+    staging, production, _ = row.cells
+    assert (staging.key, staging.rows, staging.orphans) == ("missing", "orphans", 3)
+    assert staging.fresh_until == MONDAY + timedelta(days=7)
+    assert production == Cell("production")
+    assert (production.key, production.rows, production.orphans) == (
+        "not looked", "not looked", None,
+    )  # fmt: skip
+    assert [cell.key for cell in other.cells] == ["not looked"] * 3  # the run did not look at it
+
+
+def test_why_environments_disagree() -> None:
+    (row, other) = rows(
+        run("staging", (ITEM, KeyState.ENFORCED, counted(ITEM, 0)),
+            (OTHER, KeyState.MISSING, counted(OTHER, 0))),
+        run("production", (ITEM, KeyState.MISSING, counted(ITEM, 3)),
+            (OTHER, KeyState.MISSING, Audit(OTHER, AuditState.COULD_NOT_LOOK))),
+    )  # fmt: skip
+    assert row.disagreement == (
+        "schema: enforced in staging, missing in production;"
+        " data: clean in staging, orphans in production; never looked at in development"
+    )
+    assert other.disagreement == "never looked at in development"
+    assert rows()[0].disagreement == ""
+
+
+def kept(tmp_path: Path, *found: RunRecord) -> Settings:
+    for number, each in enumerate(found):
+        at = MONDAY + timedelta(days=number)
+        folder = tmp_path / "runs" / each.environment / f"2026-{number}"
+        folder.mkdir(parents=True)
+        record.write(folder, each.model_copy(update={"started": at, "run_id": folder.name}))
+    return SETTINGS.model_copy(update={"folder": tmp_path})
+
+
+def test_counts_from_run_to_run(tmp_path: Path) -> None:
+    estimate = replace(counted(ITEM, 90), exact=False, state=AuditState.ESTIMATED)
+    settings = kept(
+        tmp_path,
+        run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 2))),
+        run("staging", (ITEM, KeyState.MISSING, estimate)),
+        run("staging", (ITEM, KeyState.MISSING, None)),
+        run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 8))),
+    )
+    counts = ledger.history(settings, "staging")[ITEM.id]
+    assert [(count.rows, count.orphans) for count in counts] == [
+        ("orphans", 2),
+        ("estimated", None),
+        ("not looked", None),
+        ("orphans", 8),
+    ]
+    assert ledger.leak(counts) == (6, 2.0)
+    assert ledger.leak(counts[:3]) is None
+    assert ledger.leak([counts[3], replace(counts[0], measured=MONDAY + timedelta(days=5))]) == (
+        -6,
+        -3.0,
+    )
+
+
+def test_a_corrupt_record_is_no_gap(tmp_path: Path) -> None:
+    settings = kept(tmp_path, run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 2))))
+    path = tmp_path / "runs" / "staging" / "2026-0" / "run.json"
+    path.write_text('{"census": []}', encoding="utf-8")
+    with pytest.raises(IncompleteError) as caught:
+        ledger.history(settings, "staging")
+    assert str(caught.value) == (
+        f"{path}: not a run record: KeyError('started')\n"
+        "hint: remove the folder and run the runbook again"
+    )
+
+
+def test_ids_are_those_of_relationships(tmp_path: Path) -> None:
+    hostile = Relationship(TableName('a"b', "c.d"), ("x y", "z"), USERS, ("a", "b"))
+    settings = kept(tmp_path, run("staging", (hostile, KeyState.MISSING, None)))
+    assert list(ledger.history(settings, "staging")) == [hostile.id]
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def documents(*runs: RunRecord, items: tuple[Relationship, ...] = (ITEM, OTHER)) -> dict[str, str]:
+    class Given(Settings):
+        def relationships(self) -> Relationships:
+            return Relationships(items)
+
+    settings = Given.model_construct(**SETTINGS.__dict__)
+    return ledger_page.documents(settings, Facts({}, {r.environment: r for r in runs}))
+
+
+def test_the_files_say_the_same_as_the_page() -> None:
+    found = documents(run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 3))))
+    page, data, table = (
+        found[f"results/ledger/{n}"] for n in ("index.md", "ledger.json", "ledger.csv")
+    )
+    cell: dict[str, Any] = json.loads(data)["rows"][0]["cells"][0]
+    assert cell == {
+        "key": "missing",
+        "rows": "orphans",
+        "orphans": 3,
+        "exact": True,
+        "run": "20260102T030405Z",
+        "measured": "2026-11-23T09:00:00Z",
+        "fresh_until": "2026-11-30T09:00:00Z",
+    }
+    lines = list(csv.reader(io.StringIO(table)))
+    assert len(lines) == 1 + 2 * 3
+    assert lines[1] == [
+        "orders.user_id", "users.id", "staging", "missing", "orphans", "3", "20260102T030405Z",
+        "2026-11-23T09:00:00Z",
+    ]  # fmt: skip
+    assert "3 orphan rows" in page
+    assert json.loads(data)["rows"][0]["page"] in page
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "\tx"])
+def test_a_spreadsheet_takes_no_name_for_a_formula(name: str) -> None:
+    item = replace(ITEM, child=TableName("public", name))
+    (_, line, *_) = csv.reader(io.StringIO(ledger.as_csv([Row(item, (Cell("staging"),))])))
+    assert line[0] == f"'{item.label}"
+
+
+def test_a_large_ledger_is_a_light_page() -> None:
+    items = tuple(replace(ITEM, columns=(f"user_{n}_id",)) for n in range(5000))
+    found = documents(
+        run("staging", *((item, KeyState.MISSING, None) for item in items)), items=items
+    )
+    assert "And 4,850 more in the files." in found["results/ledger/index.md"]
+    assert len(found["results/ledger/index.md"]) < 100_000
+    assert len(json.loads(found["results/ledger/ledger.json"])["rows"]) == 5000
+
+
+# --- a relationship's page ------------------------------------------------------------------------
+
+
+def page(row: Row, exemption: Exemption | None = None, **counts: tuple[Count, ...]) -> str:
+    histories = {name: {row.relationship.id: found} for name, found in counts.items()}
+    return relationship_page.render(row, exemption, histories, {}, date(2026, 11, 23))
+
+
+def count(day: int, orphans: int | None) -> Count:
+    at = MONDAY + timedelta(days=day)
+    return Count("staging", f"run {day}", at, "missing", "orphans", orphans)
+
+
+def test_the_page_has_all_that_is_known() -> None:
+    audit = replace(
+        counted(ITEM, 3), samples=("7", "8"), born=Born("created_at", "2026-01-01", "2026-02-02")
+    )
+    (row, _) = rows(run("staging", (ITEM, KeyState.MISSING, audit)))
+    text = page(row, staging=(count(0, 1), count(1, None), count(2, 3)))
+    for said in (
+        "<h1>orders&#46;user&#95;id</h1>".replace("&#46;", "."),
+        "an order has a buyer",
+        "why; 7, 8; born, by created&#95;at: 2026-01-01 to 2026-02-02",
+        "Leak in staging: 2 orphan rows more since the count before, &#43;1.0 a day.".replace(
+            "&#43;", "+"
+        ),
+        "never looked at in production, development",
+        "no run looked at it",
+        "ALTER TABLE public.orders",
+        "Move the rows into a table beside it",
+        "None has it in its evidence.",
+    ):
+        assert said in text, said
+
+
+def test_an_overdue_exception_is_red() -> None:
+    exemption = Exemption("public.orders(user_id)", "Ann", "it is an archive", date(2026, 11, 22))
+    (row, _) = rows()
+    overdue = '<span class="rb-state rb-overdue">overdue</span> not wanted as a key: it is an'
+    rest = " archive. Ann answers for it, to be reviewed by 2026-11-22."
+    assert overdue + rest in page(row, exemption)
+    later = replace(exemption, review_by=date(2026, 11, 23))
+    assert '<span class="rb-state rb-excepted">excepted</span>' in page(row, later)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*HOSTILE, "<script>alert(1)</script>", "{{ 7*7 }}", "{% raw %}", "x" * 10_000, "..", ""],
+)
+def test_a_page_is_inert_whatever_the_names_are(name: str) -> None:
+    item = replace(ITEM, child=TableName("public", name or "empty"), why=name)
+    text = page(Row(item, (Cell("staging", CensusRow(item, KeyState.MISSING, None, name)),)))
+    for harm in ("<script>alert", "{{", "{%", "\u202e", "<b>"):
+        assert harm not in text
+    slug = relationship_page.slug(item.id)
+    assert slug.isascii()
+    assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert 8 <= len(slug) <= 70
+
+
+def test_names_that_look_alike_have_pages_of_their_own() -> None:
+    slugs = {
+        relationship_page.slug(replace(ITEM, child=TableName("public", name)).id)
+        for name in ("a.b", "a b", "a-b", "A_B", "a_b")
+    }
+    assert len(slugs) == 5
+
+
+def test_a_page_weighs_little() -> None:
+    (row, _) = rows(run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 3))))
+    assert len(page(row, staging=tuple(count(day, day) for day in range(200)))) < 20_000
+
+
+# --- SQL for people -------------------------------------------------------------------------------
+
+
+def test_the_remedies_run_and_leave_nothing(psql: psycopg.Connection[Any]) -> None:
+    item = Relationship(
+        TableName("public", "Order s"), ("a", "user"), USERS, ("x", "id"),
+        on_delete=Action.CASCADE, match=Match.SIMPLE,
+    )  # fmt: skip
+    psql.execute(
+        "CREATE TABLE public.users (x int, id int, PRIMARY KEY (x, id));"
+        'CREATE TABLE public."Order s" (id int PRIMARY KEY, a int, "user" int);'
+        "INSERT INTO public.users VALUES (1, 1);"
+        'INSERT INTO public."Order s" VALUES (1, 1, 1), (2, 1, 9), (3, NULL, 9), (4, 1, 9)'
+    )
+    found = psql.execute(remedies.find(item).encode()).fetchall()
+    assert found == [(2, 1, 9), (4, 1, 9)]
+    sees = {
+        "Let the rows refer to nothing, where the columns may be NULL": 2,
+        "Move the rows into a table beside it": 2,
+        "Bring the missing parents back, as far as their key": 1,
+    }
+    for title, statement in remedies.mend(item):
+        done = psql.execute(statement.encode())
+        rows = []
+        while True:
+            rows += done.fetchall() if done.description else []
+            if not done.nextset():
+                break
+        assert len(rows) == sees[title]
+        assert psql.execute(remedies.find(item).encode()).fetchall() == found
+
+
+@pytest.fixture
+def psql(connect: Any) -> Any:
+    with connect("postgres", None) as admin:
+        admin.execute("CREATE DATABASE remedies TEMPLATE template0")
+        with connect("remedies", None) as session:
+            yield session
+        admin.execute("DROP DATABASE remedies WITH (FORCE)")
