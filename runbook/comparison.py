@@ -1,0 +1,94 @@
+"""What changed between two runs: of one environment at two times, or of two environments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from runbook import record
+from runbook.findings import Audit, CensusRow, CheckResult
+from runbook.record import RunRecord
+
+ABSENT = "not looked"
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that differs: ``what`` it is about, its name, and its two values."""
+
+    what: str
+    name: str
+    before: str
+    after: str
+
+
+def compare(before: RunRecord, after: RunRecord) -> tuple[Change, ...]:
+    """Everything that differs: server and schema, verdicts, checks, keys, orphan rows."""
+    return (
+        *_of("server", _server(before), _server(after)),
+        *_of("verdict", _verdicts(before), _verdicts(after)),
+        *_of("check", _by(before.checks, _check), _by(after.checks, _check)),
+        *_of("key", _by(before.census, _key), _by(after.census, _key)),
+        *_of("orphan rows", _by(before.audits, _orphans), _by(after.audits, _orphans)),
+    )
+
+
+def _of(what: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterable[Change]:
+    for name in dict.fromkeys((*before, *after)):
+        one, other = before.get(name, ABSENT), after.get(name, ABSENT)
+        if one != other:
+            yield Change(what, name, one, other)
+
+
+def _by(
+    found: Iterable[Found], name_and_value: Callable[[Found], tuple[str, str]]
+) -> dict[str, str]:
+    return dict(name_and_value(each) for each in found)
+
+
+def _server(run: RunRecord) -> dict[str, str]:
+    server = run.server
+    known = {"schema fingerprint": run.fingerprint or ABSENT}
+    if server:
+        known |= {
+            "version": server.version,
+            "database": server.database,
+            "system identifier": server.system_identifier or "unknown",
+        }
+    return known
+
+
+def _verdicts(run: RunRecord) -> dict[str, str]:
+    return {verdict.gate: verdict.state.value for verdict in run.verdicts}
+
+
+def _check(result: CheckResult) -> tuple[str, str]:
+    failing = f", {result.failing:,} failing" if result.failing else ""
+    return result.title, f"{result.status}{failing}"
+
+
+def _key(row: CensusRow) -> tuple[str, str]:
+    return row.relationship.id, row.state.value
+
+
+def _orphans(audit: Audit) -> tuple[str, str]:
+    if audit.orphans is None:
+        return audit.relationship.id, audit.state.value
+    return audit.relationship.id, f"{'' if audit.exact else 'about '}{audit.orphans:,}"
+
+
+def earlier(runs: Path, run_id: str) -> Path | None:
+    """The folder of the whole run before ``run_id`` in an environment's folder of runs."""
+    folders = sorted(path.parent for path in runs.glob(f"*/{record.FILE_NAME}"))
+    return next(
+        (
+            folder
+            for folder in reversed(folders)
+            if folder.name < run_id and not record.interrupted(folder)
+        ),
+        None,
+    )
