@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import conninfo
 
-from runbook.redaction import redact
-from tests.conftest import Connect
+from runbook.findings import Audit, AuditState
+from runbook.record import StepResult
+from runbook.redaction import exposures, redact, redact_values, without_secrets
+from runbook.settings import read as read_settings
+from tests.conftest import ROOT, Connect
 
 SECRET = "S3cr3t"
 
@@ -99,6 +102,58 @@ def test_rows_in_the_detail_of_a_violation(connect: Connect) -> None:
             " DETAIL: Failing row contains (•••)."
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("DETAIL: Key (a)=(•••) already exists. (a) DETAIL: Key (b)=(•••) is not present. (b)",)
+        * 2,
+        ("-----BEGIN PRIVATE KEY-----\nS3cr3t", "-----BEGIN PRIVATE KEY-----•••"),
+        (
+            "a -----BEGIN EC PRIVATE KEY-----\nS3cr3t\n-----END EC PRIVATE KEY----- b",
+            "a -----BEGIN EC PRIVATE KEY-----•••-----END EC PRIVATE KEY----- b",
+        ),
+    ],
+)
+def test_what_is_masked_stays_as_it_is(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+    assert list(exposures(redacted)) == []
+
+
+PIECES = (
+    *("password", "=", "'", '"', " ", "x", "postgres://u:", "@h/d", "\\", ")", "•••", "\n"),
+    *("DETAIL: Key (a)=(", "Failing row contains (", 'invalid percent-encoded token: "', "host '"),
+    *("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8))
+def test_what_was_redacted_shows_no_secret_by_its_place(pieces: list[str]) -> None:
+    assert list(exposures(redact("".join(pieces), ()))) == []
+
+
+def test_the_secrets_of_this_process_go_unless_others_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEPLOY_TOKEN", "canary-value")
+    assert redact("a canary-value b") == "a ••• b"
+    assert redact("a canary-value b", ()) == "a canary-value b"
+    assert redact_values({"canary-value": ["canary-value", 1, None, {"a": "canary-value"}]}) == {
+        "canary-value": ["•••", 1, None, {"a": "•••"}]
+    }
+
+
+def test_a_document_is_rebuilt_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPLOY_TOKEN", "canary-value")
+    clean = StepResult(step="audit", facts={"rows": 2})
+    assert without_secrets(clean) is clean
+    relationship = next(iter(read_settings(ROOT).relationships()))
+    samples = ("canary-value", "2")
+    audit = Audit(relationship, AuditState.ORPHANS, 2, 2, samples=samples)
+    found = without_secrets(StepResult(step="audit", audits=(audit,)))
+    assert found.audits[0].samples == ("•••", "2")
+    assert found.audits[0].relationship == relationship
 
 
 def test_known_secrets_go_wherever_they_stand() -> None:
