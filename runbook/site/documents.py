@@ -59,13 +59,13 @@ def check(settings: Settings, environment: str) -> CheckResult:
             if owner in settings.environments and owner not in facts.runs:
                 unmeasured.add(owner)
                 continue
-            fault = _fault(facts, fact)
+            fault = fault_of(facts, fact)
             if fault:
                 rows.append((name, fact, fault))
     return _result(len(names), rows, sorted(unmeasured))
 
 
-def _fault(facts: all_facts.Facts, name: str) -> str:
+def fault_of(facts: all_facts.Facts, name: str) -> str:
     try:
         fact = facts[name]
     except IncompleteError as error:

@@ -38,7 +38,7 @@ _BLANKED = (
     re.compile(r"^\s*\d+\.(?=\s)", re.MULTILINE),  # the number of a list item
     *(re.compile(pattern, re.IGNORECASE) for pattern, _ in EXEMPT),
 )
-_FIGURE = re.compile(rf"\d[\d.,]*%?|\b(?:{'|'.join(_WORDS.split())})\b", re.IGNORECASE)
+_FIGURE = re.compile(rf"\d(?:[\d.,]*\d)?%?|\b(?:{'|'.join(_WORDS.split())})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
