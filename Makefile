@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 SERVE ?=
 UPGRADE ?=
+EXTRAS ?= all
 WORKERS ?= 2
 EXAMPLES ?= 1000
 
@@ -14,7 +15,7 @@ WORKFLOWS := .github/workflows
 # scripts in a virtual environment name its place: one that was moved is made again
 $(shell [ "$$(cat "$(VENV)/.place" 2>/dev/null)" = "$$(pwd -P)" ] || rm -f "$(VENV)/.locked" "$(INSTALLED)")
 
-.PHONY: help demo test oracle check docs bench lock clean
+.PHONY: help demo test oracle check docs bench lock audit dist sbom clean
 
 help:
 	@echo "make demo           run the runbook on three demo environments and build the site"
@@ -25,6 +26,9 @@ help:
 	@echo "make docs           build the site from the run records that are there"
 	@echo "make bench          the benchmarks"
 	@echo "make lock           write requirements.lock anew (UPGRADE=1 for newer versions)"
+	@echo "make audit          look for known vulnerabilities of everything in requirements.lock"
+	@echo "make dist           build the wheel and the source distribution into dist/"
+	@echo "make sbom           list what the wheel in dist/ installs, as CycloneDX, into sbom/"
 	@echo "make clean          remove what these commands made here"
 
 demo: $(INSTALLED)
@@ -57,8 +61,35 @@ lock:
 		--group dev --generate-hashes --no-header --no-emit-index-url --fork-strategy fewest \
 		$(if $(UPGRADE),--upgrade) --output-file requirements.lock
 
+# without the markers: what only other platforms install is looked at too. Strict: a package that
+# cannot be looked up is no clean one
+audit: $(INSTALLED)
+	@mkdir -p build
+	sed 's/ ; [^\\]*/ /' requirements.lock > build/audit.txt
+	"$(BIN)/pip-audit" --strict --disable-pip --require-hashes --progress-spinner off \
+		--requirement build/audit.txt
+
+dist: $(INSTALLED)
+	rm -rf dist
+	"$(BIN)/hatchling" build
+
+# in an environment of its own, so that neither pip nor the tools of the tests are listed
+sbom: $(INSTALLED)
+	@ls dist/fk_runbook-*.whl >/dev/null 2>&1 || { echo "no wheel in dist: make dist" >&2; exit 1; }
+	rm -rf build/sbom sbom
+	mkdir -p build sbom
+	sed -n 's/^\([a-z0-9._-]*==.*[^ ]\) *\\$$/\1/p' requirements.lock > build/locked.txt
+	"$(PYTHON)" -m venv --without-pip build/sbom
+	"$(BIN)/python" -m pip --python build/sbom/bin/python install --quiet \
+		--disable-pip-version-check --constraint build/locked.txt \
+		"$$(ls dist/fk_runbook-*.whl)$(if $(EXTRAS),[$(EXTRAS)])"
+	sed "s/^dynamic = .*/version = \"$$(ls dist/fk_runbook-*.whl | cut -d - -f 2)\"/" \
+		pyproject.toml > build/pyproject.toml
+	"$(BIN)/cyclonedx-py" environment --pyproject build/pyproject.toml --mc-type application \
+		--output-reproducible --output-file sbom/fk-runbook.cdx.json build/sbom/bin/python
+
 clean:
-	rm -rf "$(VENV)" runs site docs/results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf "$(VENV)" build dist sbom runs site docs/results .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(VENV)/.locked: requirements.lock
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -155,6 +155,8 @@ def _lookalikes(context: Context, request: Request, work: Work) -> tuple[Lookali
         left = work.left()
         return parallel.SPENT if left is not None and left <= 0 else ""
 
+    if not ended():
+        work.waits("counts what only looks like orphan rows")
     found = lookalikes.measure(
         context.session, context.relationships.items, context.schema, context.comparisons, ended
     )

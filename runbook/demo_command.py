@@ -76,7 +76,8 @@ def _run_demo(
 
     with Progress(err) as progress:
         task = progress.task("databases", None)
-        demos.prepare(settings, dsn, task.line)
+        with task.waiting("makes the demo's databases where they are missing"):
+            demos.prepare(settings, dsn, task.line)
         task.done()
         # the first one last: its look at the documents then sees a run of every other
         names = list(reversed(settings.environments))
@@ -90,7 +91,7 @@ def _run_demo(
         if not with_site:
             return results, None
         task = progress.task("site", None)
-        task.line("building")
-        site = build.build(settings)
+        with task.waiting("waits for MkDocs, which builds all pages"):
+            site = build.build(settings)
         task.done()
     return results, site

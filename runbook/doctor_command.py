@@ -13,8 +13,9 @@ from rich.table import Table
 
 from runbook import connection, doctor, grants
 from runbook.doctor import Point, State
+from runbook.progress import Progress
 from runbook.settings import read as read_settings
-from runbook.terminal import Dsn, Folder, out
+from runbook.terminal import Dsn, EnvironmentName, Folder, err, out, reaching
 
 _COLOURS = {
     State.WORKS: "green",
@@ -25,7 +26,7 @@ _COLOURS = {
 
 
 def doctor_command(
-    environment: Annotated[str, typer.Argument(help="Name of an environment in runbook.toml.")],
+    environment: EnvironmentName,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     dsn: Dsn = None,
     project: Folder = None,
@@ -44,7 +45,8 @@ def doctor_command(
     target = settings.environment(environment)
     if dsn:
         os.environ[connection.OVERRIDE_READER] = dsn
-    points = doctor.examine(settings, target)
+    with Progress(err) as progress, progress.task("doctor", None).waiting(reaching(target)):
+        points = doctor.examine(settings, target)
     if json_:
         typer.echo(json.dumps([asdict(point) for point in points], indent=1, ensure_ascii=False))
     else:
@@ -69,7 +71,7 @@ def _show(points: tuple[Point, ...]) -> None:
 
 
 def grants_command(
-    environment: Annotated[str, typer.Argument(help="Name of an environment in runbook.toml.")],
+    environment: EnvironmentName,
     role: Annotated[str, typer.Option(help="Name of the role.")] = grants.ROLE,
     declared: Annotated[
         bool, typer.Option("--declared", help="Only the tables of the relationships.")
@@ -86,6 +88,7 @@ def grants_command(
 
     \b
     Connects to nothing: it is made from relationships.toml. An administrator runs it with psql.
+    Exit codes: 0 printed, 2 wrong usage or settings.
     \b
     Examples:
       runbook grants production

@@ -5,6 +5,7 @@
     RunbookError                 anything that stops the work
     ├── UsageError               exit 2: wrong usage, settings or files; nothing was started
     │   └── FileError            … in a file, with its line and key
+    ├── EvidenceError            exit 1: a run record's digests or its signature are wrong
     └── IncompleteError          exit 3: it could not be looked at, or was cut short
 
 An error says what is wrong and where (``message``) and what to do next (``hint``).
@@ -47,6 +48,12 @@ class FileError(UsageError):
         super().__init__(f"{place}: {message}", hint)
         self.path = Path(path)
         self.line = line
+
+
+class EvidenceError(RunbookError):
+    """A run record or a bundle is not what was recorded or signed: exit code 1."""
+
+    exit_code = 1
 
 
 class IncompleteError(RunbookError):

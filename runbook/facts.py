@@ -10,14 +10,13 @@ from __future__ import annotations
 import ast
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 
-from runbook import checks, judgement, record
+from runbook import checks, declarations, judgement, record
 from runbook.errors import FileError, IncompleteError
 from runbook.findings import Value
 from runbook.record import RunRecord
@@ -106,8 +105,8 @@ def of_run(run: RunRecord, fresh_for: timedelta) -> Iterator[Fact]:
             f"{run.environment}.{name}",
             value,
             source,
-            run.finished,
-            run.finished + fresh_for,
+            run.as_of,
+            run.as_of + fresh_for,
             proof,
         )
 
@@ -142,13 +141,11 @@ def of_history(settings: Settings) -> Iterator[Fact]:
     if settings.project.history is None:
         return
     path = settings.path(settings.project.history)
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise FileError(path, None, f"cannot be read: {error}", "mend the file") from None
-    for name, entry in entries.items():
+    text = declarations.read_text(path, "correct project.history in runbook.toml")
+    for name, entry in declarations.tables(text, path).items():
         if not isinstance(entry, dict) or not {"value", "source", "date"} <= entry.keys():
-            raise FileError(path, None, f"[{name}] lacks value, source or date", "add them")
+            line = declarations.line_of(text, (name,))
+            raise FileError(path, line, f"[{name}] lacks value, source or date", "add them")
         yield Fact(f"history.{name}", entry["value"], entry["source"], entry["date"])
 
 
@@ -158,10 +155,11 @@ def of_benchmarks(settings: Settings) -> Iterator[Fact]:
     if not path.is_file():
         return
     try:
-        for part in json.loads(path.read_text(encoding="utf-8")).values():
+        for section, part in json.loads(path.read_text(encoding="utf-8")).items():
             measured = date.fromisoformat(part["measured"])
+            proof = "fleet.md" if section == "fleet" else "performance.md"
             for name, value in part["facts"].items():
-                yield Fact(f"bench.{name}", value, "make bench", measured, proof="performance.md")
+                yield Fact(f"bench.{name}", value, "make bench", measured, proof=proof)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "measure again: python -m tests.bench --save"
         raise FileError(path, None, f"cannot be read: {error!r}", hint) from None

@@ -75,6 +75,11 @@ def verdicts(
     return tuple(verdicts)
 
 
+def remarked(verdicts: Sequence[Verdict], remarks: Sequence[str]) -> tuple[Verdict, ...]:
+    """The same verdicts; ``remarks`` are told after their reasons."""
+    return tuple(replace(v, reasons=(*v.reasons, *remarks)) for v in verdicts)
+
+
 def facts_of(results: Sequence[StepResult], found: Sequence[CheckResult]) -> dict[str, Value]:
     """All values that this run measured, by the name that pages and actions use."""
     facts: dict[str, Value] = {}
@@ -112,6 +117,6 @@ def _evidence(settings: Settings, environment: str, schema: StepResult | None) -
         refusal = "its schema is another one"
         if schema and other.structure_fingerprint == schema.structure_fingerprint:
             refusal = "it has the same tables with other foreign keys"
-    elif now() - other.finished > settings.environment(environment).fresh_for:
+    elif now() - other.as_of > settings.environment(environment).fresh_for:
         refusal, stale = f"its run {other.run_id} is stale", True
     return Borrowed(environment, other.run_id, other.checks, refusal, stale)

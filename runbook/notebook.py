@@ -7,25 +7,23 @@ file exists, which the last cell writes, and for no other reason.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import tempfile
-import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
 
 import nbformat
 import papermill
-from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from zmq import ZMQError
 
 from runbook import record
+from runbook.evidence.output import place
+from runbook.kernels import Kernels, LocalKernelManager
 from runbook.redaction import redact
 
 STARTUP_SECONDS = 60
+STARTS = 3  # of many kernels that start at once, one now and then does not answer
 CELL_SECONDS = 3600
 _NOISE = "KeyboardInterrupt caught in kernel"  # nbclient's way of shutting a kernel down
 _CHECK = re.compile(r"""\.check\(["'](\w+)["']\)""")
@@ -33,74 +31,53 @@ _CHECK = re.compile(r"""\.check\(["'](\w+)["']\)""")
 
 @dataclass(frozen=True)
 class Execution:
-    """How an execution ended; ``failure`` is empty when it succeeded, ``cell`` counts from 1."""
+    """How an execution ended; ``failure`` is empty when it succeeded, ``cell`` counts from 1.
+
+    ``false_starts`` says why kernels did not start before one did.
+    """
 
     failure: str = ""
     cell: int | None = None
+    false_starts: tuple[str, ...] = ()
 
 
-class LocalKernelManager(AsyncKernelManager):
-    """Talks to its kernel over Unix sockets in a private folder, not over open TCP ports.
-
-    The folder's path must stay short: a socket's path has at most 107 bytes. What the kernel says
-    on its standard error goes to the file ``said``.
-    """
-
-    said: ClassVar[Path]
-
-    def __init__(self, **options: Any) -> None:
-        folder = Path(os.environ["JUPYTER_RUNTIME_DIR"])
-        options |= {
-            "transport": "ipc",
-            "connection_file": str(folder / f"k{uuid.uuid4().hex[:12]}.json"),
-        }
-        super().__init__(**options)
-
-    alive: ClassVar[set[LocalKernelManager]] = set()
-
-    async def start_kernel(self, **options: Any) -> None:  # type: ignore[override] # ours waits
-        with self.said.open("ab") as file:
-            await super().start_kernel(**(options | {"stderr": file}))
-        self.alive.add(self)
+class _FalseStartError(Exception):
+    """A kernel did not answer, so nothing of the notebook has run."""
 
 
-def interrupt_kernels() -> None:
-    """Ctrl-C for every kernel that runs: psycopg then cancels its statement on the server.
-
-    Kernels run in sessions of their own, so the terminal's Ctrl-C does not reach them.
-    """
-    for manager in list(LocalKernelManager.alive):
-        process = getattr(manager.provisioner, "process", None)
-        if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGINT)
-
-
-def private_runtime() -> tempfile.TemporaryDirectory[str]:
-    """A short private folder for the kernels' sockets; set for this process and its kernels."""
-    folder = tempfile.TemporaryDirectory(prefix="fkr-")
-    os.environ["JUPYTER_RUNTIME_DIR"] = folder.name
-    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # ipykernel's debugger warns otherwise
-    return folder
-
-
-def execute(notebook: Path, output: Path, step: str, folder: Path, **parameters: str) -> Execution:
+def execute(
+    kernels: Kernels, notebook: Path, output: Path, step: str, folder: Path, **parameters: str
+) -> Execution:
     """Execute ``notebook`` into ``output`` in the project's ``folder``.
 
     ``output.parent`` is the run folder, in which the step's result file must appear. The executed
-    notebook is kept whatever happens, marked at its top when it did not succeed.
+    notebook is kept whatever happens, marked at its top when it did not succeed. A kernel that
+    does not start is started anew, a few times.
     """
-    log = Path(os.environ["JUPYTER_RUNTIME_DIR"]) / f"{step}.log"
-    execution = _papermill(notebook, output, folder, parameters, log)
+    log = kernels.folder / f"{step}.log"
+    execution = Execution()
+    false_starts: list[str] = []
+    for left in reversed(range(STARTS)):
+        try:
+            execution = _papermill(notebook, output, folder, parameters, kernels.manager(log))
+            break
+        except _FalseStartError as error:
+            execution = Execution(f"its kernel did not start: {error}")
+            if kernels.ending or not left:
+                break
+            false_starts.append(execution.failure + _last_words(log))
+            log.unlink(missing_ok=True)
     if not execution.failure and record.read_step(output.parent, step) is None:
         execution = Execution(
             "the notebook ended without finish(): its kernel died or a cell left early"
         )
     if execution.failure and execution.cell is None:
         execution = replace(execution, failure=execution.failure + _last_words(log))
+    execution = replace(execution, false_starts=tuple(false_starts))
     try:
         _keep(notebook, output, execution)
     except OSError as error:
-        return Execution(_unwritten(error))
+        return replace(execution, failure=_unwritten(error), cell=None)
     return execution
 
 
@@ -109,13 +86,16 @@ def _unwritten(error: OSError) -> str:
 
 
 def _papermill(
-    notebook: Path, output: Path, folder: Path, parameters: dict[str, str], log: Path
+    notebook: Path,
+    output: Path,
+    folder: Path,
+    parameters: dict[str, str],
+    manager: type[LocalKernelManager],
 ) -> Execution:
-    manager = type("KernelManager", (LocalKernelManager,), {"said": log})
     try:
         papermill.execute_notebook(
             str(notebook),
-            str(output),
+            place(output),
             parameters=parameters,
             kernel_name="python3",
             cwd=str(folder),
@@ -133,7 +113,9 @@ def _papermill(
         return Execution(_line(f"a cell took over {CELL_SECONDS} s: {error}"))
     except OSError as error:
         return Execution(_unwritten(error))
-    except RuntimeError as error:  # jupyter_client: the kernel died or did not start in time
+    except (RuntimeError, ZMQError) as error:  # jupyter_client: it died or did not start in time
+        if not manager.answered:
+            raise _FalseStartError(_line(str(error))) from None
         return Execution(_line(f"its kernel did not answer: {error}"))
     return Execution()
 
@@ -142,7 +124,9 @@ def _last_words(log: Path) -> str:
     """The last line that a kernel said before it died, ready to follow a sentence; or nothing."""
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.exists() else []
     said = [line for line in lines if line.strip() and _NOISE not in line]
-    return f"; it said: {_line(said[-1])}" if said else ""
+    if not said or said[-1].startswith("KeyboardInterrupt"):  # the end that we made for it
+        return ""
+    return f"; it said: {_line(said[-1])}"
 
 
 def cells_of_checks(output: Path) -> dict[str, str]:

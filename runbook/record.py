@@ -20,9 +20,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from runbook.audit.lookalikes import Lookalike
 from runbook.errors import IncompleteError
 from runbook.findings import Audit, CensusRow, CheckResult, Value
+from runbook.redaction import without_secrets
 from runbook.verdict import Verdict
 
 FILE_NAME = "run.json"
+UNFINISHED = "unfinished.json"
 STEPS_FOLDER = "steps"
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -64,7 +66,10 @@ class StepResult(_Model):
 class Step(_Model):
     """A step of a run, and the ids of its checks. ``failure`` says why it is not ``succeeded``.
 
-    ``cells`` maps a check to the id of the notebook cell that ran it.
+    ``cells`` maps a check to the id of the notebook cell that ran it, ``source`` is the SHA-256 of
+    the notebook before it was executed. ``false_starts`` says why kernels did not start before one
+    did. In a resumed run ``taken_from`` is the run that executed the step, where it was not this
+    one, and ``run_again`` why its earlier result was not taken over.
     """
 
     name: str
@@ -78,10 +83,36 @@ class Step(_Model):
     checks: tuple[str, ...] = ()
     cells: dict[str, str] = {}
     facts: dict[str, Value] = {}
+    source: str = ""
+    false_starts: tuple[str, ...] = ()
+    taken_from: str = ""
+    run_again: str = ""
+
+
+class Unfinished(_Model):
+    """What stands in place of a run record until there is one: the steps that have ended.
+
+    ``declarations`` is as in the run record, ``digests`` has the files of those steps.
+    """
+
+    format: Literal[1] = 1
+    run_id: str
+    environment: str
+    started: datetime
+    tool_version: str
+    declarations: str
+    planned: tuple[str, ...]
+    resumes: str = ""
+    steps: tuple[Step, ...] = ()
+    digests: dict[str, str] = {}
 
 
 class RunRecord(_Model):
-    """One execution of the runbook against one environment."""
+    """One execution of the runbook against one environment.
+
+    ``resumes`` is the run that it continued, ``declarations`` the SHA-256 of what was declared:
+    runbook.toml, the relationships and the project's own checks.
+    """
 
     format: Literal[1] = 1
     run_id: str
@@ -101,6 +132,14 @@ class RunRecord(_Model):
     lookalikes: tuple[Lookalike, ...] = ()
     verdicts: tuple[Verdict, ...]
     digests: dict[str, str]
+    resumes: str = ""
+    declarations: str = ""
+
+    @property
+    def as_of(self) -> datetime:
+        """The time that its results are at least as new as; their age counts from it."""
+        taken = [step.finished for step in self.steps if step.taken_from and step.finished]
+        return min((*taken, self.finished))
 
     def verdict(self, gate: str) -> Verdict | None:
         return next((verdict for verdict in self.verdicts if verdict.gate == gate), None)
@@ -112,12 +151,12 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` so that ``path`` holds all of it or what it held before."""
+def write_atomically(path: Path, text: str | bytes) -> None:
+    """Write ``text`` (UTF-8) so that ``path`` holds all of it or what it held before."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(text.encode() if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -127,10 +166,21 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write(folder: Path, record: RunRecord) -> Path:
-    """Write ``record`` as run.json of ``folder``."""
+    """Write ``record`` as run.json of ``folder``; the run is then no longer unfinished."""
     path = folder / FILE_NAME
     write_atomically(path, record.model_dump_json(indent=1) + "\n")
+    (folder / UNFINISHED).unlink(missing_ok=True)
     return path
+
+
+def note(folder: Path, unfinished: Unfinished) -> None:
+    """Write what is known of a run that goes on as unfinished.json of ``folder``."""
+    write_atomically(folder / UNFINISHED, unfinished.model_dump_json(indent=1) + "\n")
+
+
+def read_unfinished(folder: Path) -> Unfinished:
+    """Read unfinished.json of ``folder``; raises :class:`IncompleteError` as :func:`read`."""
+    return _load(folder / UNFINISHED, Unfinished)
 
 
 def read(folder: Path) -> RunRecord:
@@ -148,7 +198,7 @@ def read_step(folder: Path, step: str) -> StepResult | None:
 def write_step(folder: Path, result: StepResult) -> Path:
     path = folder / STEPS_FOLDER / f"{result.step}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, result.model_dump_json(indent=1) + "\n")
+    write_atomically(path, without_secrets(result).model_dump_json(indent=1) + "\n")
     return path
 
 
@@ -170,13 +220,18 @@ def _load(path: Path, model: type[Model]) -> Model:
         raise IncompleteError(f"{path}: not a run record{where}: {reason}", hint) from None
 
 
+def digest(content: bytes) -> str:
+    """SHA-256 in hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file beside run.json, by its path in ``folder``."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): digest(path.read_bytes())
         for path in files
-        if path.name != FILE_NAME and not path.name.startswith(".")
+        if path not in {folder / FILE_NAME, folder / UNFINISHED} and not path.name.startswith(".")
     }
 
 
@@ -188,13 +243,14 @@ def newest(runs: Path, environment: str) -> Path | None:
     """
     folder = runs / environment
     complete = sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
-    whole = (path for path in reversed(complete) if not _interrupted(path / FILE_NAME))
+    whole = (path for path in reversed(complete) if not interrupted(path))
     return next(whole, complete[-1] if complete else None)
 
 
-def _interrupted(path: Path) -> bool:
+def interrupted(folder: Path) -> bool:
+    """Whether the record of a run says that a step was not run; a corrupt one says nothing."""
     try:
-        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        steps = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))["steps"]
         return any(step["status"] == "not run" for step in steps)
     except (OSError, ValueError, LookupError, TypeError):
         return False

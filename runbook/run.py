@@ -3,88 +3,107 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from difflib import get_close_matches
+from datetime import datetime
 from pathlib import Path
 
-from runbook import __version__, checks, context, judgement, junit, notebook, record, session
-from runbook.connection import Purpose
+from runbook import __version__, judgement, junit, lock, preflight, record, resumption
 from runbook.environment import Environment
-from runbook.errors import IncompleteError, UsageError
-from runbook.interruption import terminable
+from runbook.errors import IncompleteError
+from runbook.evidence import scan
+from runbook.execution import Progress, Work
+from runbook.interruption import Interruption, terminable
 from runbook.judgement import now
-from runbook.record import RunRecord, Step
-from runbook.settings import FILE_NAME, PROJECT_VARIABLE, Settings, StepEntry
+from runbook.preflight import Seen
+from runbook.record import RunRecord, Unfinished
+from runbook.resumption import Earlier, Present
+from runbook.settings import PROJECT_VARIABLE, Settings
 
-OWN_CHECKS = ("documents_complete", "key_cost")  # steps obtain these without a check module
-KERNELS = 3  # beside each other; on two cores a fourth only slows the others down
 
-Progress = Callable[[str, str], None]
-"""Called with a step's name and ``started``, ``succeeded`` or ``failed``."""
+def _silent(_step: str, _state: str) -> None:
+    """For those who do not want to hear it."""
 
 
 def execute(
-    settings: Settings, environment: Environment, progress: Progress = lambda _step, _state: None
+    settings: Settings,
+    environment: Environment,
+    progress: Progress = _silent,
+    *,
+    resume: bool = False,
 ) -> RunRecord:
-    """Run all steps, write the run record and return it.
+    """Run all steps, or what another run left of them; write the run record and return it.
 
     Raises before anything is written when the environment cannot be reached or the relationships
-    name what it does not have. Ctrl-C stops the steps and still writes the record.
+    name what it does not have, while another run is going on in its database, or when there is
+    nothing to resume. Ctrl-C stops the steps, still writes the record and raises
+    :class:`IncompleteError`.
     """
-    _preflight(settings, environment)
-    os.environ[PROJECT_VARIABLE] = str(settings.folder)  # the kernels look at the same project
+    with terminable() as interruption:
+        seen = preflight.look(settings, environment)
+        with lock.alone(environment):
+            earlier = resumption.find(settings, environment) if resume else None
+            os.environ[PROJECT_VARIABLE] = str(settings.folder)  # the kernels look there too
+            work = _begin(settings, environment, progress)
+            return _carry_out(work, interruption, seen, earlier)
+
+
+def _begin(settings: Settings, environment: Environment, progress: Progress) -> Work:
+    """Make the run's folder and note that there is a run: it can be resumed even if killed."""
     started = now()
     folder = _new_folder(settings.runs / environment.name, started)
-    work = _Work(settings, environment, folder, progress)
+    noted = Unfinished(
+        run_id=folder.name,
+        environment=environment.name,
+        started=started,
+        tool_version=__version__,
+        declarations=resumption.declarations(settings),
+        planned=tuple(entry.name for entry in settings.step),
+    )
+    _note(folder, noted)
+    return Work(settings, environment, folder, noted, progress)
+
+
+def _note(folder: Path, noted: Unfinished) -> None:
     try:
-        with notebook.private_runtime(), terminable():
-            for group in _groups(settings.step):
-                work.together(group)
-    finally:
-        finished = {step.name: step for step in work.done}
-        done = [finished.get(entry.name) or _not_run(entry) for entry in settings.step]
-        run = compose(settings, environment, folder, started, done)
-    return run
+        record.note(folder, noted)
+    except OSError as error:
+        raise IncompleteError(
+            f"{folder}: cannot be written: {error.strerror}", "make room there and run again"
+        ) from None
 
 
-def _preflight(settings: Settings, environment: Environment) -> None:
-    """Fail early: connect and resolve all names before a kernel starts or a file is written."""
-    _names(settings)
-    reader = session.connect(environment, Purpose.READ)
+def _carry_out(
+    work: Work, interruption: Interruption, seen: Seen, earlier: Earlier | None
+) -> RunRecord:
+    """Take over, run the rest, and write the record whatever happens."""
     try:
-        with session.reading(reader, environment):
-            context.look(settings, environment, reader)
-    finally:
-        reader.close()
+        if earlier:
+            _take_over(work, seen, earlier)
+        work.run(interruption)
+    except KeyboardInterrupt:
+        with interruption.held():
+            compose(work)
+        raise IncompleteError(
+            f"interrupted; the record in {work.folder} says what was finished",
+            f"do the rest: runbook run {work.environment.name} --resume",
+        ) from None
+    except BaseException:
+        compose(work)
+        raise
+    with interruption.held():
+        return compose(work)
 
 
-def _names(settings: Settings) -> None:
-    """Everything that runbook.toml names and that no connection is needed to look for."""
-    place = settings.folder / FILE_NAME
-    known = {*checks.of_project(settings), *OWN_CHECKS}
-    for gate in settings.gate:
-        for name in (*(entry.check for entry in gate.accept), *gate.ignore):
-            if name not in known:
-                near = get_close_matches(name, known, n=1)
-                guess = f", the nearest is {near[0]!r}" if near else ""
-                raise UsageError(
-                    f"{place}: gate {gate.name!r} names no check: {name!r}{guess}",
-                    "correct the name",
-                )
-    files = [settings.project.notebooks / entry.notebook for entry in settings.step]
-    for file in (*files, *filter(None, (settings.project.history,))):
-        if not settings.path(file).is_file():
-            raise UsageError(f"{place}: {str(file)!r}: no such file", "correct the name")
-    core = settings.project.core
-    if core and not any(item.group == core for item in settings.relationships()):
-        raise UsageError(
-            f"{place}: project.core: no relationship has the group {core!r}",
-            "correct the name, or leave it out to count all relationships",
-        )
+def _take_over(work: Work, seen: Seen, earlier: Earlier) -> None:
+    """Begin with what counts of the earlier run."""
+    present = Present(work.settings, work.environment, seen, work.noted.started, work.folder)
+    taken = resumption.take_over(earlier, present)
+    update = {"resumes": earlier.run_id, "steps": taken.steps, "digests": taken.digests}
+    work.noted = work.noted.model_copy(update=update)
+    work.why_again = taken.why_again
+    _note(work.folder, work.noted)
+    for step in taken.steps:
+        work.progress(step.name, "started")
+        work.progress(step.name, f"taken over from run {step.taken_from}")
 
 
 def _new_folder(runs: Path, started: datetime) -> Path:
@@ -100,101 +119,9 @@ def _new_folder(runs: Path, started: datetime) -> Path:
     raise IncompleteError(f"{runs}: a hundred runs started at {stamp}", "wait a second")
 
 
-def _groups(entries: Sequence[StepEntry]) -> Iterator[list[StepEntry]]:
-    """Steps that may run beside each other: neighbours that are not ``alone``."""
-    group: list[StepEntry] = []
-    for entry in entries:
-        if entry.alone:
-            if group:
-                yield group
-            yield [entry]
-            group = []
-        else:
-            group.append(entry)
-    if group:
-        yield group
-
-
-@dataclass
-class _Work:
-    """The steps of one run: what is done, and whether a person has ended it."""
-
-    settings: Settings
-    environment: Environment
-    folder: Path
-    progress: Progress
-    done: list[Step] = field(default_factory=list)
-    stopped: threading.Event = field(default_factory=threading.Event)
-
-    def together(self, group: Sequence[StepEntry]) -> None:
-        """Run the steps of a group beside each other; Ctrl-C ends those that run, and the rest."""
-        with ThreadPoolExecutor(min(KERNELS, len(group))) as pool:
-            futures = [pool.submit(self._one, entry) for entry in group]
-            try:
-                for future in futures:
-                    future.result()
-            except KeyboardInterrupt:
-                self.stopped.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                notebook.interrupt_kernels()
-                raise
-
-    def _one(self, entry: StepEntry) -> None:
-        if self.stopped.is_set():
-            return
-        self.progress(entry.name, "started")
-        step = self._step(entry)
-        if self.stopped.is_set() and step.status == "failed":
-            step = step.model_copy(update={"failure": "interrupted"})
-        self.done.append(step)
-        self.progress(entry.name, step.status)
-
-    def _step(self, entry: StepEntry) -> Step:
-        started = datetime.now(UTC)
-        project = self.settings.folder
-        inside = self.folder.is_relative_to(project)
-        execution = notebook.execute(
-            self.settings.path(self.settings.project.notebooks) / entry.notebook,
-            self.folder / entry.notebook,
-            entry.name,
-            project,
-            environment=self.environment.name,
-            run_folder=(self.folder.relative_to(project) if inside else self.folder).as_posix(),
-        )
-        result = record.read_step(self.folder, entry.name)
-        return Step(
-            name=entry.name,
-            title=entry.title,
-            notebook=entry.notebook,
-            status="failed" if execution.failure else "succeeded",
-            started=started,
-            finished=datetime.now(UTC),
-            failure=execution.failure,
-            failed_cell=execution.cell,
-            checks=tuple(check.check for check in result.checks) if result else (),
-            cells=notebook.cells_of_checks(self.folder / entry.notebook),
-            facts=result.facts if result and not execution.failure else {},
-        )
-
-
-def _not_run(entry: StepEntry) -> Step:
-    return Step(
-        name=entry.name,
-        title=entry.title,
-        notebook=entry.notebook,
-        status="not run",
-        failure="the run was interrupted before this step",
-    )
-
-
-def compose(
-    settings: Settings,
-    environment: Environment,
-    folder: Path,
-    started: datetime,
-    done: Sequence[Step],
-) -> RunRecord:
+def compose(work: Work) -> RunRecord:
     """Put the steps' results together, judge them and write run.json."""
+    settings, environment, folder, done = work.settings, work.environment, work.folder, work.steps()
     good = {step.name for step in done if step.status == "succeeded"}
     results = [r for r in judgement.results_of(settings, folder) if r.step in good]
     found = judgement.all_checks(settings, results)
@@ -204,28 +131,35 @@ def compose(
         run_id=folder.name,
         environment=environment.name,
         gate=environment.gate,
-        started=started,
+        started=work.noted.started,
         finished=now(),
         tool_version=__version__,
         server=first.server if first else None,
         fingerprint=first.fingerprint if first else "",
         structure_fingerprint=first.structure_fingerprint if first else "",
-        steps=tuple(done),
+        steps=done,
         checks=found,
         census=next((r.census for r in results if r.census), ()),
         undeclared=next((r.undeclared for r in results if r.undeclared is not None), None),
         audits=next((r.audits for r in results if r.audits), ()),
         lookalikes=next((r.lookalikes for r in results if r.lookalikes), ()),
-        verdicts=judgement.verdicts(settings, environment, results, found, failed),
+        verdicts=judgement.remarked(
+            judgement.verdicts(settings, environment, results, found, failed),
+            resumption.remarks(done),
+        ),
         digests={},
+        resumes=work.noted.resumes,
+        declarations=work.noted.declarations,
     )
     try:
+        run = scan.guarded(folder, run)
         record.write_atomically(folder / junit.FILE_NAME, junit.render(run))
         run = run.model_copy(update={"digests": record.digests(folder)})
         record.write(folder, run)
     except OSError as error:
         raise IncompleteError(
             f"{folder}: the run record could not be written: {error.strerror}",
-            "make room and run again; without its record this run counts for nothing",
+            "make room and do the rest with --resume; without its record this run counts for"
+            " nothing",
         ) from None
     return run

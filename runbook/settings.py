@@ -28,7 +28,8 @@ class Project(_Section, title="[project]"):
     """Where the parts of the project are; paths are relative to runbook.toml.
 
     ``checks`` and ``self_test`` name Python packages of the project's own. ``core`` is the group
-    of relationships that the checks and gates count; empty: all of them.
+    of relationships that the checks and gates count; empty: all of them. ``signers`` lists who may
+    sign run records, in OpenSSH's allowed signers format.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Project(_Section, title="[project]"):
     docs: Path = Path("docs")
     runs: Path = Path("runs")
     self_test: str = ""
+    signers: Path | None = None
 
 
 class CriterionEntry(_Section, title="[[criterion]]"):
@@ -136,6 +138,9 @@ class Settings(_Section, title="runbook.toml"):
         actions = _unique("action", "id", [entry.id for entry in self.action])
         criteria = _unique("criterion", "id", [entry.id for entry in self.criterion])
         _unique("step", "name", [entry.name for entry in self.step])
+        for number, step in enumerate(self.step):
+            for criterion in step.covers:
+                _known("criterion", criterion, criteria, "step", number, "covers")
         for name, environment in self.environments.items():
             _known("gate", environment.gate, gates, "environments", name, "gate")
             for gate in environment.gates:

@@ -9,13 +9,23 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from runbook import completion, connection, messages
+from runbook.environment import Environment
 from runbook.record import RunRecord
 from runbook.settings import Settings
 from runbook.verdict import State
 
 out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+err = messages.err
 
+EnvironmentName = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENVIRONMENT",
+        help="Name of an environment in runbook.toml.",
+        autocompletion=completion.environments,
+    ),
+]
 Folder = Annotated[
     Path | None,
     typer.Option("--project", help="Folder of runbook.toml; default: here or the nearest above."),
@@ -28,14 +38,30 @@ Dsn = Annotated[
         " Keep the password in a passfile.",
     ),
 ]
+OwnerDsn = Annotated[
+    str | None,
+    typer.Option("--owner-dsn", help="The same for the role that the writing checks use."),
+]
+Confirm = Annotated[
+    str,
+    typer.Option("--confirm", help="The environment's name again: to write where it is protected."),
+]
 
-_COLOURS = {State.GO: "green", State.HOLD: "yellow", State.NO_GO: "red"}
+COLOURS = {State.GO: "green", State.HOLD: "yellow", State.NO_GO: "red"}
+
+
+def reaching(environment: Environment) -> str:
+    """What a command waits for before it has connected."""
+    source = connection.source(environment)
+    if source == "embedded":
+        return "waits for the embedded server, then connects and reads the catalog"
+    return f"connects{f' ({source})' if source else ''} and reads the catalog"
 
 
 def print_run(settings: Settings, record: RunRecord) -> None:
     titles = {gate.name: gate.title for gate in settings.gate}
     for verdict in record.verdicts:
-        colour = _COLOURS.get(verdict.state, "magenta")
+        colour = COLOURS.get(verdict.state, "magenta")
         out.print(
             f"[bold]{record.environment}[/bold]  {titles[verdict.gate]}:"
             f" [{colour}]{verdict.state}[/{colour}]"

@@ -15,20 +15,26 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # stands for all that is in it. Modules of the design that do not exist yet have their row too.
 ROWS = (
     (
-        "errors schema relationships findings verdict environment redaction"
+        "errors schema relationships findings verdict environment redaction credentials"
         " declarations settings selftest fingerprint"
     ),
-    "session connection catalog embedded operators replica statistics",
-    "prisma discovery",
-    "census audit checks",
-    "migration rehearsal remediation monitoring impact",
     (
-        "steps notebook run fleet record judgement junit sarif measures interruption"
-        " context auditing"
+        "session link connection passwords server refusals lock catalog embedded operators replica"
+        " statistics grants privileges"
     ),
-    "facts ledger charts erd report markup site",
+    "prisma discovery",
+    "census audit checks sql_blocks",
+    "migration rehearsal remediation monitoring impact remedies",
     (
-        "cli demo progress manual terminal audit_command audit_output run_command demo_command"
+        "steps notebook run fleet evidence record judgement junit sarif measures interruption"
+        " context auditing doctor by_hand jupyter status"
+        " kernels execution preflight resumption"
+    ),
+    "facts ledger charts erd report markup comparison site",
+    (
+        "cli demo progress messages completion manual terminal shell_command status_command"
+        " audit_command evidence_command audit_output run_command demo_command doctor_command compare_command"
+        " fleet_command"
         " site_command __main__"
     ),
 )

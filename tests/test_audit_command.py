@@ -210,10 +210,12 @@ def test_an_unwritable_folder_hides_no_result(auditor: Auditor) -> None:
 def test_progress_tells_rows(auditor: Auditor) -> None:
     auditor.owner.execute("ANALYZE")
     found = auditor("--only", "punchlists.workflow_instance_id")
-    last = [line for line in found.stderr.splitlines() if line][-1]
+    reaches, counts, apart = found.stderr.splitlines()
+    assert reaches == "audit: connects (variable) and reads the catalog"
     assert re.fullmatch(
-        r"audit: punchlists\.workflow_instance_id: clean; ([\d,]+) of \1 rows", last
+        r"audit: punchlists\.workflow_instance_id: clean; ([\d,]+) of \1 rows", counts
     )
+    assert apart == "audit: counts what only looks like orphan rows"
 
 
 def test_a_sample_is_never_clean(auditor: Auditor) -> None:
@@ -258,6 +260,7 @@ def test_an_interruption_keeps_what_is_finished(
         out, err = process.communicate(timeout=90)
         assert not waiting(connect)  # cancelled on the server too
     assert process.returncode == 3, err
+    assert "audit: waits: 1 session of others is active, at most 0\n" in err
     assert "interrupted: runbook audit staging --resume does the rest" in out
     states = auditor.states()
     assert states[f"{LOCKED}.workflow_stage_id"] == "not looked"
@@ -313,6 +316,7 @@ def test_waiting_for_a_quiet_server_needs_to_see_the_others(
         found = auditor("--max-load", "3")
     assert found.returncode == 2
     assert found.stderr == (
+        "audit: connects (variable) and reads the catalog\n"
         "error: max_load: 'telecore_reader' may not see what other sessions do\n"
         "hint: GRANT pg_read_all_stats TO telecore_reader, or do without max_load\n"
     )
@@ -327,6 +331,7 @@ def test_a_locked_catalog_is_reported(auditor: Auditor) -> None:
         found = auditor()
     assert found.returncode == 3
     assert found.stderr == (
+        "audit: connects (variable) and reads the catalog\n"
         "error: environment 'staging': the catalog cannot be read: canceling statement due to lock"
         " timeout (55P03)\n"
         "hint: somebody may be changing the schema: try again, or raise timeouts.lock\n"

@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
-from tests import project
-
-Runbook = Callable[..., subprocess.CompletedProcess[str]]
-
+from runbook import cli, manual
+from tests.commands import Runbook
 
 needs_roles = pytest.mark.usefixtures("telecore_staging")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A project with one environment that is reached through a variable that is not set."""
-    text = (project.ROOT / "runbook.toml").read_text(encoding="utf-8")
-    text = text.replace('"runbook/telecore/', f'"{project.ROOT}/runbook/telecore/')
-    text = text.replace(', embedded = "telecore_production", role = "telecore_reader"', "")
-    text = text.partition("[[step]]")[0]
-    (tmp_path / "runbook.toml").write_text(text, encoding="utf-8")
-    return tmp_path
-
-
-@pytest.fixture
-def runbook(folder: Path) -> Runbook:
-    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "PG"))}
-        return subprocess.run(
-            [sys.executable, "-m", "runbook", *arguments],
-            cwd=folder,
-            env=clean | {"PYTHONPATH": str(project.ROOT), "COLUMNS": "80"} | variables,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
-
-    return run
 
 
 def test_version(runbook: Runbook) -> None:
@@ -51,12 +24,58 @@ def test_version(runbook: Runbook) -> None:
     assert (found.returncode, found.stdout) == (0, "fk-runbook 0.1.0\n")
 
 
-def test_help_has_examples(runbook: Runbook) -> None:
-    for command in (("run",), ("demo",), ("site", "build"), ("site", "serve")):
-        found = runbook(*command, "--help")
-        assert found.returncode == 0
-        assert f"runbook {' '.join(command)}" in found.stdout
-        assert "Example" in found.stdout
+def every_command(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    children = getattr(command, "commands", {})
+    if not children:
+        yield path, command
+    for name, child in children.items():
+        yield from every_command(child, f"{path} {name}")
+
+
+COMMANDS = dict(every_command(get_command(cli.app), "runbook"))
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_has_text_examples_and_exit_codes(path: str) -> None:
+    command = COMMANDS[path]
+    text = command.help
+    assert re.match(r"[A-Z].+\.$", text.split("\n\n")[0].replace("\n", " ")), text
+    examples = re.split(r"\bExamples?:\n", text)[1].splitlines()
+    assert all(line.strip().startswith(path) for line in examples if line.strip())
+    assert "exit code" in text.lower()
+    assert [p.name for p in command.params if not getattr(p, "help", "")] == []
+
+
+def test_help_is_printed(runbook: Runbook) -> None:
+    found = runbook("site", "build", "--help")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert "runbook site build" in found.stdout
+    nothing = runbook()
+    assert (nothing.returncode, nothing.stderr) == (2, "")
+    assert "Exit codes:" in " ".join(nothing.stdout.split())
+
+
+def test_the_manual_page_has_every_command_and_man_has_no_complaint(tmp_path: Path) -> None:
+    page = manual.man_page()
+    for path in COMMANDS:
+        assert f"\n.SS {path.replace('-', chr(92) + '-')}\n" in page
+    if shutil.which("man") is None:
+        pytest.skip("man is not installed")
+    (tmp_path / "runbook.1").write_text(page, encoding="utf-8")
+    done = subprocess.run(
+        ["man", "--warnings", "--encoding=UTF-8", "--local-file", tmp_path / "runbook.1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "MANWIDTH": "100", "LC_ALL": "C.UTF-8"},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "runbook --log-format json audit production" in done.stdout
+
+
+def test_nothing_in_the_text_is_a_request_to_man() -> None:
+    assert manual._roff(".so /etc/passwd") == "\\&.so /etc/passwd"
+    assert manual._roff("'a' \\fB --b") == "\\&'a' \\efB \\-\\-b"
 
 
 def test_an_unknown_option_is_wrong_usage(runbook: Runbook) -> None:
@@ -76,6 +95,7 @@ def test_a_variable_that_is_not_set(runbook: Runbook, folder: Path) -> None:
     found = runbook("run", "production")
     assert found.returncode == 2
     assert found.stderr == (
+        "production: connects and reads the catalog\n"
         "error: environment 'production': the environment variable 'PRODUCTION_DATABASE_URL' is"
         " not set\n"
         "hint: export PRODUCTION_DATABASE_URL='host=… dbname=… user=…' (the password belongs into"
@@ -88,6 +108,7 @@ def test_an_unreachable_server(runbook: Runbook, folder: Path) -> None:
     found = runbook("run", "production", "--dsn", "host=/no/such/socket password=canary-secret")
     assert found.returncode == 3
     assert found.stderr == (
+        "production: connects (dsn) and reads the catalog\n"
         "error: environment 'production': cannot connect as reader: connection is bad: connection"
         ' to server on socket "/no/such/socket/.s.PGSQL.5432" failed: No such file or directory'
         " Is the server running locally and accepting connections on that socket?\n"
@@ -127,8 +148,9 @@ def test_a_superuser_is_refused(
     found = runbook("run", "production", "--dsn", dsn(telecore_staging))
     assert found.returncode == 3
     assert found.stderr == (
+        "production: connects (dsn) and reads the catalog\n"
         "error: environment 'production': 'postgres' is a superuser\n"
-        "hint: connect as a role that may only read, one that has pg_read_all_data\n"
+        "hint: connect as a role that may only read: runbook grants production prints one\n"
     )
 
 

@@ -28,7 +28,18 @@ from tests.conftest import ROOT, Connect
 DOCS = ROOT / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "results" not in page.relative_to(DOCS).parts)
 SHELL = {"sh", "bash", "shell", "console", "cron"}
-PROGRAMS = {"cd", "git", "jupyter", "make", "papermill", "pip", "pytest", "python3", "runbook"}
+PROGRAMS = {
+    "cd",
+    "dask",
+    "git",
+    "jupyter",
+    "make",
+    "papermill",
+    "pip",
+    "pytest",
+    "python3",
+    "runbook",
+}
 # checks that a step makes itself; every other one is a module
 OF_STEPS = {"documents_complete", "key_cost"}
 
@@ -279,7 +290,11 @@ def runbook_fault(words: list[str]) -> str:
     unknown = [option for option in given if option not in options]
     if unknown:
         return f"no option {unknown[0]!r} of runbook {command.name}"
-    if command.name == "run" and words[0] not in read_settings(ROOT).environments:
+    if (
+        command.name == "run"
+        and words[0][:1] != "-"
+        and words[0] not in read_settings(ROOT).environments
+    ):
         return f"no environment {words[0]!r}"
     return ""
 

@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -34,6 +35,7 @@ only_root = pytest.mark.skipif(not ROOT, reason="needs root, to become another u
 USER = """
 import os, subprocess, sys
 from pathlib import Path
+from typing import Any
 from runbook.embedded import EmbeddedServer
 import psycopg
 folder, binaries, uid = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -216,6 +218,55 @@ def test_any_path_name_works(place: Path, name: str) -> None:
         assert stat.S_IMODE(socket.stat().st_mode) == 0o700
     assert not socket.exists()
     assert reset(folder)
+
+
+def interrupted_reset(folder: Path, monkeypatch: pytest.MonkeyPatch, removals: int) -> bool:
+    """Whether a reset that is interrupted after so many removals was done before that."""
+    left = iter(range(removals))
+
+    def once(name: str) -> Callable[..., None]:
+        remove = getattr(os, name)
+
+        def removing(*arguments: Any, **options: Any) -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            remove(*arguments, **options)
+
+        return removing
+
+    with monkeypatch.context() as patch:
+        for name in ("unlink", "rmdir"):
+            patch.setattr(os, name, once(name))
+        try:
+            return reset(folder)
+        except KeyboardInterrupt:
+            return False
+
+
+def test_an_interrupted_reset_is_done_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = 1
+    while not interrupted_reset(place / "pg", monkeypatch, 300):
+        assert (place / "pg" / "start.lock").exists()
+        times += 1
+    assert times > 2
+    assert not (place / "pg").exists()
+
+
+def test_the_folder_that_a_reset_left_at_last(place: Path) -> None:
+    (place / "empty").mkdir()
+    assert reset(place / "empty")
+    assert not (place / "empty").exists()
+
+
+def test_a_server_starts_after_an_interrupted_reset(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EmbeddedServer(place / "pg") as server:
+        before = asked(server, "SELECT system_identifier FROM pg_control_system()")
+    assert not interrupted_reset(place / "pg", monkeypatch, 300)
+    with EmbeddedServer(place / "pg") as server:
+        assert asked(server, "SELECT system_identifier FROM pg_control_system()") != before
+    assert not list((place / "pg").glob("init-*"))
 
 
 def test_an_address_needs_a_start() -> None:

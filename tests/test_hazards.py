@@ -777,3 +777,6 @@ def test_the_page_of_known_limits_names_every_row_and_every_test() -> None:
     rows = [f"A{number}" for number in range(1, 24)]
     assert re.findall(r"^\| `(A\d+)`", page, re.MULTILINE) == rows
     assert {f"A{int(name[6:8])}" for name in tests} == set(rows)
+    everywhere = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/*.py"))
+    for name in re.findall(r"`(test_\w+)`", page):
+        assert f"def {name}(" in everywhere, name

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from runbook import notebook, record
+from runbook.kernels import Kernels
 from tests import project
 
 FINISH = (
@@ -21,23 +22,26 @@ NO_FINISH = "the notebook ended without finish(): its kernel died or a cell left
 
 
 @pytest.fixture
-def run_folder(tmp_path: Path) -> Iterator[Path]:
+def run_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
-    with notebook.private_runtime():
-        yield folder
+    return folder
 
 
 def execute(folder: Path, *code: str) -> notebook.Execution:
     source = project.notebook(folder.parent / "probe.ipynb", *code)
-    return notebook.execute(
-        source,
-        folder / "probe.ipynb",
-        "probe",
-        folder.parent,
-        environment="staging",
-        run_folder=str(folder),
-    )
+    with Kernels() as kernels:
+        found = notebook.execute(
+            kernels,
+            source,
+            folder / "probe.ipynb",
+            "probe",
+            folder.parent,
+            environment="staging",
+            run_folder=str(folder),
+        )
+    assert kernels.alive == set()
+    return found
 
 
 def test_a_notebook_that_finishes_has_succeeded(run_folder: Path) -> None:
@@ -103,8 +107,9 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_a_failure(full_disk: Path) -> None:
     (full_disk / "filler").write_bytes(b"x" * 40_000)
     source = project.notebook(full_disk.parent / "probe.ipynb", "print('x' * 100_000)", FINISH)
-    with notebook.private_runtime():
+    with Kernels() as kernels:
         found = notebook.execute(
+            kernels,
             source,
             full_disk / "probe.ipynb",
             "probe",
@@ -115,3 +120,52 @@ def test_a_full_disk_is_a_failure(full_disk: Path) -> None:
     assert found == notebook.Execution(
         "the executed notebook could not be written: No space left on device"
     )
+
+
+LATE = """
+import os, sys, time
+from pathlib import Path
+if "ipykernel_launcher" in " ".join(sys.orig_argv):
+    left = Path({marks!r})
+    number = len(list(left.iterdir()))
+    if number < {times}:
+        (left / str(number)).touch()
+        {fault}
+"""
+
+
+def false_starts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, fault: str) -> None:
+    """Make the first kernels fail at their start: Python runs sitecustomize before anything."""
+    marks, path = folder.parent / "marks", folder.parent / "path"
+    marks.mkdir()
+    path.mkdir()
+    text = LATE.format(marks=str(marks), times=times, fault=fault)
+    (path / "sitecustomize.py").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(path), prepend=os.pathsep)
+
+
+def test_a_kernel_that_does_not_start_is_started_anew(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    false_starts(
+        run_folder, monkeypatch, 1, "print('no', file=sys.stderr, flush=True); os._exit(9)"
+    )
+    found = execute(run_folder, FINISH)
+    assert found == notebook.Execution(
+        false_starts=(
+            "its kernel did not start: Kernel died before replying to kernel_info; it said: no",
+        )
+    )
+
+
+@pytest.mark.slow
+def test_kernels_that_do_not_start_are_given_up(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebook, "STARTUP_SECONDS", 2)
+    false_starts(run_folder, monkeypatch, 9, "time.sleep(60)")
+    found = execute(run_folder, FINISH)
+    reason = "its kernel did not start: Kernel didn't respond in 2 seconds"
+    assert found == notebook.Execution(reason, None, (reason, reason))
+    assert len(list((run_folder.parent / "marks").iterdir())) == notebook.STARTS
+    assert record.read_step(run_folder, "probe") is None

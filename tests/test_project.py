@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,11 +18,13 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from runbook import __version__
+
 ROOT = Path(__file__).parents[1]
 LOCK = (ROOT / "requirements.lock").read_text()
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-PINNED = re.compile(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
 def locked() -> dict[str, str]:
@@ -158,6 +162,51 @@ def test_demo_serves_when_asked(checkout: Path, serve: str, command: str) -> Non
     assert f'".venv/bin/runbook" {command}' in [line.strip() for line in shown.splitlines()]
 
 
+def here(folder: Path) -> str:
+    """The programs of this test's environment, taken as installed, instead of a new one."""
+    (folder / "README.md").touch()
+    return f"BIN={Path(sys.executable).parent}"
+
+
+def test_the_audit_takes_all_platforms_and_nothing_unknown_for_clean(checkout: Path) -> None:
+    (checkout / "pip-audit").write_text('#!/bin/sh\necho "$@"\nexit 7\n')
+    (checkout / "pip-audit").chmod(0o755)
+    done = make(checkout, "audit", f"BIN={checkout}", "INSTALLED=")
+    assert done.returncode == 2  # make's own, for the program's 7
+    options = done.stdout.splitlines()[-1].split()
+    assert {"--strict", "--require-hashes", "build/audit.txt"} <= {*options}
+    audited = (checkout / "build/audit.txt").read_text()
+    names = re.findall(r"^([a-z0-9._-]+)==\S+ \\$", audited, re.MULTILINE)
+    assert {canonicalize_name(name) for name in names} == {*locked()}
+    assert "sys_platform" in LOCK
+    assert ";" not in audited
+
+
+def test_without_a_wheel_there_is_nothing_to_list(checkout: Path) -> None:
+    done = make(checkout, "sbom", here(checkout), "INSTALLED=")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "no wheel in dist: make dist")
+
+
+@pytest.mark.slow
+def test_the_list_of_a_release_has_what_its_wheel_installs_and_no_more(checkout: Path) -> None:
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout / name)
+    shutil.copytree(ROOT / "runbook", checkout / "runbook")
+    done = make(checkout, "dist", "sbom", here(checkout), "INSTALLED=", "EXTRAS=")
+    assert done.returncode == 0, done.stderr
+    bill = json.loads((checkout / "sbom/fk-runbook.cdx.json").read_text())
+    whole = bill["metadata"]["component"]
+    assert (whole["name"], whole["version"]) == ("fk-runbook", __version__)
+    found = {canonicalize_name(part["name"]): part["version"] for part in bill["components"]}
+    versions = locked()
+    assert found == {name: versions[name] for name in found}
+    needed = {
+        canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]
+    }
+    assert needed <= {*found}
+    assert not {"pip", "pytest", "jupyterlab"} & {*found}
+
+
 # --- the workflows ------------------------------------------------------------------------------
 
 
@@ -177,6 +226,87 @@ def test_permissions_are_given_to_each_job(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {}
     assert [name for name, job in workflow["jobs"].items() if "permissions" not in job] == []
+
+
+def workflow(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows" / name).read_text())
+    return loaded
+
+
+def test_every_pull_request_is_looked_at_for_vulnerabilities_and_unsafe_workflows() -> None:
+    jobs = workflow("ci.yml")["jobs"]
+    assert {"run": "make audit"} in jobs["audit"]["steps"]
+    assert {"run": "make check"} in jobs["check"]["steps"]
+    check = (ROOT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
+    assert '"$(BIN)/zizmor" --offline --quiet .github' in check
+    assert "\n  schedule:\n" in (ROOT / ".github/workflows/ci.yml").read_text()
+
+
+def test_actions_and_packages_are_kept_up_to_date() -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
+    assert {update["package-ecosystem"] for update in updates} == {"github-actions", "pip"}
+
+
+def test_a_release_is_built_once_and_only_its_publisher_may_say_who_it_is() -> None:
+    jobs = workflow("release.yml")["jobs"]
+    assert list(jobs) == ["build", "publish", "announce"]
+    trusted = [name for name, job in jobs.items() if "id-token" in job["permissions"]]
+    assert trusted == ["publish"]
+    publish = jobs["publish"]
+    assert publish["environment"] == "release"
+    assert publish["permissions"] == {"attestations": "write", "id-token": "write"}
+    # it runs no code of ours, and knows no secret
+    assert [step["uses"].partition("@")[0] for step in publish["steps"]] == [
+        "actions/download-artifact",
+        "actions/download-artifact",
+        "actions/attest",
+        "actions/attest",
+        "pypa/gh-action-pypi-publish",
+    ]
+    assert "secrets." not in (ROOT / ".github/workflows/release.yml").read_text()
+    assert {"run": "make dist sbom"} in jobs["build"]["steps"]
+    builders = [name for name, job in jobs.items() if "make dist" in str(job)]
+    assert builders == ["build"]
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> Path:
+    """A repository whose version is 1.2.3, and whose main has its first commit alone."""
+    (tmp_path / "runbook").mkdir()
+    (tmp_path / "runbook/__init__.py").write_text('__version__ = "1.2.3"\n')
+    for words in (
+        "init --quiet --initial-branch=main",
+        "add .",
+        "-c user.name=x -c user.email=x@example.org commit --quiet --message=one",
+        "update-ref refs/remotes/origin/main HEAD",
+        "-c user.name=x -c user.email=x@example.org commit --quiet --allow-empty --message=two",
+    ):
+        subprocess.run(["git", *words.split()], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("tag", "commit", "code", "said"),
+    [
+        ("v1.2.3", "HEAD^", 0, ""),
+        ("v1.2.4", "HEAD^", 1, "::error::the tag is v1.2.4, the version is 1.2.3\n"),
+        ("v1.2.3", "HEAD", 1, "::error::the commit of v1.2.3 is not on main\n"),
+    ],
+)
+def test_a_release_is_a_commit_of_main_with_its_version(
+    tagged: Path, tag: str, commit: str, code: int, said: str
+) -> None:
+    steps = workflow("release.yml")["jobs"]["build"]["steps"]
+    (script,) = [step["run"] for step in steps if step.get("name", "").startswith("The tag is")]
+    done = subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=tagged,
+        text=True,
+        capture_output=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "GITHUB_REF_NAME": tag, "GITHUB_SHA": commit},
+    )
+    assert (done.returncode, done.stdout) == (code, said), done.stderr
 
 
 @pytest.fixture

@@ -292,7 +292,9 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 def test_another_encoding_is_named(tmp_path: Path) -> None:
     path = tmp_path / "relationships.toml"
-    path.write_bytes("# Größe\n".encode("latin-1"))
+    path.write_bytes("# first\n# Größe\n".encode("latin-1"))
     with pytest.raises(UsageError) as caught:
         relationships.read(path)
-    assert caught.value.message == f"{path}: not UTF-8 text: invalid start byte"
+    assert str(caught.value) == (
+        f"{path}:2: not UTF-8 text: b'\\xf6'\nhint: save the file in the encoding UTF-8"
+    )

@@ -149,9 +149,10 @@ def test_a_run_that_is_interrupted_keeps_what_was_finished(
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 3, err
-    assert f"error: interrupted; the record in {steps} says what was finished\n" in err
     folder = record.newest(settings.runs, "staging")
     assert folder is not None
+    assert f"error: interrupted; the record in {folder} says what was finished\n" in err
+    assert "hint: do the rest: runbook run staging --resume\n" in err
     found = record.read(folder)
     states = {step.name: (step.status, step.failure) for step in found.steps}
     assert states["fine"] == ("succeeded", "")

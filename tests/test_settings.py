@@ -222,6 +222,11 @@ FAULTS: dict[str, tuple[str, str, str]] = {
         ),
         CORRECT,
     ),
+    "a step that covers an unknown criterion": (
+        GOOD + 'covers = ["C1", "C11"]\n',
+        "78: step[0].covers: no criterion 'C11', expected one of: C1, N1",
+        CORRECT,
+    ),
     "bad limit": (
         GOOD.replace("tables = 3", "tables = [3]"),
         "29: limits.tables: input should be a valid integer, got [3]",
@@ -298,8 +303,8 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "no way to connect": (
         GOOD.replace('{ variable = "STAGING_URL" }', "{}"),
         (
-            "11: environments.staging.reader: no way to connect, expected variable, service or"
-            " embedded"
+            "11: environments.staging.reader: no way to connect, expected variable, service,"
+            " socket or embedded"
         ),
         CORRECT,
     ),
@@ -324,19 +329,22 @@ def test_a_fault_is_named_with_its_line_and_key(fault: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "project: field required"),
-        (GOOD[: GOOD.index("[environments")], "environments: field required"),
+        ("", "1: project: field required"),
+        ("\n\n# nothing yet\n\n", "3: project: field required"),
+        (GOOD[: GOOD.index("[environments")], "4: environments: field required"),
         (
             GOOD[: GOOD.index("[environments")] + "[environments]\n",
-            "environments: dictionary should have at least 1 item after validation, not 0, got {}",
+            (
+                "6: environments: dictionary should have at least 1 item after validation, not 0,"
+                " got {}"
+            ),
         ),
     ],
 )
-def test_what_is_missing_has_no_line(text: str, message: str, tmp_path: Path) -> None:
+def test_what_is_missing_is_missing_at_the_end(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(FileError) as caught:
         read(tmp_path, text)
-    line = ":6" if "[environments]" in text else ""
-    assert caught.value.message == f"{tmp_path / 'runbook.toml'}{line}: {message}"
+    assert caught.value.message == f"{tmp_path / 'runbook.toml'}:{message}"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -12,7 +14,14 @@ from typing import Self
 from runbook.embedded import files
 from runbook.embedded.account import server_account
 from runbook.embedded.programs import find_binaries, stop
-from runbook.embedded.start import SUPERUSER, ServerAddress, Start, conninfo, superuser_passfile
+from runbook.embedded.start import (
+    HALF_MADE,
+    SUPERUSER,
+    ServerAddress,
+    Start,
+    conninfo,
+    superuser_passfile,
+)
 from runbook.errors import IncompleteError, UsageError
 
 
@@ -129,11 +138,14 @@ class EmbeddedServer:
 def reset(folder: Path | None = None) -> bool:
     """Stop the server in a folder and remove the folder; False if there is none.
 
-    Raises IncompleteError while a process uses it.
+    One that was interrupted can be done again. Raises IncompleteError while a process uses it.
     """
     folder = folder.resolve() if folder is not None else default_folder()
     if not folder.exists():
         return False
+    if folder.is_dir() and not any(folder.iterdir()):  # of a removal that was interrupted
+        folder.rmdir()
+        return True
     if not (folder / files.START_LOCK).is_file():
         raise UsageError(
             f"{str(folder)!r} is not a folder of an embedded server",
@@ -149,10 +161,27 @@ def reset(folder: Path | None = None) -> bool:
                     hint="end that process, then reset again",
                 )
             _stop(folder)
-            shutil.rmtree(folder)
+            _remove(folder)
         finally:
             in_use.close()
     return True
+
+
+def _remove(folder: Path) -> None:
+    """Remove a server's folder: first what makes it look whole, last what tells what it is."""
+    with contextlib.suppress(FileNotFoundError):
+        (folder / "data").rename(folder / f"{HALF_MADE}{secrets.token_hex(4)}")
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != files.START_LOCK:
+            path.unlink()
+    (folder / files.START_LOCK).unlink()
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:  # somebody who waited for us begins anew there
+            raise
 
 
 def _stop(folder: Path) -> None:

@@ -18,6 +18,7 @@ from runbook.errors import IncompleteError, UsageError
 
 SUPERUSER = "postgres"
 PORT = 5432
+HALF_MADE = "init-"  # begins the name of a data folder that is being made or removed
 BUILTIN_LOCALES = 17  # the first major version that has them
 START_SECONDS = 60
 START_ATTEMPTS = 10
@@ -129,7 +130,7 @@ class Start:
 
     def _initialise(self, password: str) -> None:
         """Make the data folder beside its place and move it in when whole."""
-        for half_made in self.folder.glob("init-*"):
+        for half_made in self.folder.glob(f"{HALF_MADE}*"):
             shutil.rmtree(half_made)
         if (self.data / "PG_VERSION").exists() and (self.data / "global" / "pg_control").exists():
             found = (self.data / "PG_VERSION").read_text().strip()
@@ -143,7 +144,7 @@ class Start:
         if self.data.exists():
             programs.stop(self.data)
             shutil.rmtree(self.data)
-        new = self.folder / f"init-{secrets.token_hex(4)}"
+        new = self.folder / f"{HALF_MADE}{secrets.token_hex(4)}"
         new.mkdir(0o700)
         files.write_private(new / "password", password + "\n")
         for path in (new, new / "password"):

@@ -22,7 +22,7 @@ from runbook.markup import Html
 from runbook.relationships import Alert
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import pages, reference
+from runbook.site import ledger_page, pages, reference
 
 
 class Registry(Protocol):
@@ -96,7 +96,12 @@ class Macros:
 
     def ledger(self) -> str:
         """Relationships × environments."""
-        return pages.ledger(self._settings, self._facts)
+        rows = ledger_page.all_rows(self._settings, self._facts)
+        links = {
+            row.relationship.id: str(get_relative_url(url, self._registry.page.url))
+            for row, url in rows
+        }
+        return ledger_page.table(self._settings, [row for row, _ in rows], links)
 
     def missing_keys(self, environment: str) -> str:
         """The keys that are missing in an environment: table and SQL."""

@@ -11,10 +11,11 @@ from runbook import facts as all_facts
 from runbook import junit, markup, record, report
 from runbook.environment import Environment
 from runbook.facts import Facts
-from runbook.findings import CensusRow, Status, counted
+from runbook.findings import CensusRow, Status
 from runbook.markup import Html
 from runbook.record import RunRecord
 from runbook.settings import Settings
+from runbook.site import erd_page, fleet, history_page, ledger_page
 from runbook.verdict import CriterionState, State, Tier, Verdict
 
 MOST_REASONS = 4
@@ -37,6 +38,7 @@ def write(settings: Settings) -> tuple[Path, ...]:
             continue
         folder = settings.runs / environment.name / run.run_id
         pages[f"{home}/relationships.md"] = relationships_page(environment, run)
+        pages[f"{home}/history.md"] = history_page.render(settings, environment, facts.runs)
         pages[f"{home}/run.json"] = (folder / record.FILE_NAME).read_text(encoding="utf-8")
         if (folder / junit.FILE_NAME).exists():
             pages[f"{home}/junit.xml"] = (folder / junit.FILE_NAME).read_text(encoding="utf-8")
@@ -44,6 +46,9 @@ def write(settings: Settings) -> tuple[Path, ...]:
             notebook = folder / step.notebook
             if notebook.exists():
                 pages[f"{home}/{step.name}.ipynb"] = notebook.read_text(encoding="utf-8")
+    pages |= {f"{FOLDER}/{name}": text for name, text in fleet.pages(settings).items()}
+    pages |= ledger_page.documents(settings, facts)
+    pages |= erd_page.documents(settings, facts)
     for name, content in pages.items():
         _write(docs / name, content)
     _remove_others(docs, set(pages))
@@ -69,8 +74,9 @@ def _remove_others(docs: Path, wanted: set[str]) -> None:
 
 def overview(settings: Settings, facts: Facts) -> str:
     """The start of the results: the verdicts, and every relationship in every environment."""
-    lines = ["# Results", "", panel(settings, facts, f"{FOLDER}/"), "", "## Ledger", ""]
-    lines += [ledger(settings, facts), "", _schema_line(), ""]
+    lines = ["# Results", "", panel(settings, facts, f"{FOLDER}/"), ""]
+    lines += ["Every relationship in every environment is in the [ledger](ledger/index.md).", ""]
+    lines += [_schema_line(), ""]
     return "\n".join(lines)
 
 
@@ -97,7 +103,7 @@ def panel(settings: Settings, facts: Facts, base: str = "") -> str:
 
 
 def _verdict_lines(settings: Settings, environment: Environment, run: RunRecord) -> list[str]:
-    until = run.finished + environment.fresh_for
+    until = run.as_of + environment.fresh_for
     lines = []
     gates = {entry.name: entry.title for entry in settings.gate}
     for verdict in run.verdicts:
@@ -144,37 +150,6 @@ def _because(run: RunRecord, verdict: Verdict) -> list[str]:
     return items
 
 
-def ledger(settings: Settings, facts: Facts) -> str:
-    """Relationships × environments: the state of the key and the orphan rows."""
-    names = list(settings.environments)
-    rows = []
-    for item in settings.relationships():
-        cells: list[Html] = []
-        for name in names:
-            key = facts.by_name.get(f"{name}.relationship.{item.label}.key")
-            audit = facts.by_name.get(f"{name}.relationship.{item.label}.audit")
-            orphans = facts.by_name.get(f"{name}.relationship.{item.label}.orphans")
-            cells.append(
-                _ledger_cell(
-                    str(key.value) if key else "not looked",
-                    str(audit.value) if audit else "not looked",
-                    orphans.value if orphans else None,
-                )
-            )
-        rows.append((item.label, item.target, item.group, item.priority.value, *cells))
-    titles = [settings.environments[name].title for name in names]
-    return markup.table(
-        ("relationship", "refers to", "group", "priority", *titles),
-        rows,
-        "Every relationship in every environment: key and orphan rows",
-    )
-
-
-def _ledger_cell(key: str, audit: str, orphans: object) -> Html:
-    rows = counted(orphans, "orphan row") if isinstance(orphans, int) and orphans else audit
-    return Html(f"{markup.state(key)} <small>{markup.text(rows)}</small>")
-
-
 def environment_page(settings: Settings, environment: Environment, run: RunRecord | None) -> str:
     """The results section's start page of one environment."""
     lines = [f"# {environment.title}", "", markup.text(environment.description), ""]
@@ -200,13 +175,15 @@ def _provenance(environment: Environment, run: RunRecord) -> list[str]:
     rows: list[tuple[str, str | Html]] = [
         ("run", run.run_id),
         ("finished", Html(markup.moment(run.finished))),
-        ("fresh until", Html(markup.moment(run.finished + environment.fresh_for))),
+        ("fresh until", Html(markup.moment(run.as_of + environment.fresh_for))),
         ("schema fingerprint", run.fingerprint or "unknown"),
         ("fk-runbook", run.tool_version),
     ]
     if server:
         rows.insert(1, ("server", f"PostgreSQL {server.version}, database {server.database}"))
         rows.insert(2, ("connected", f"as {server.role}, from {server.source}"))
+    if run.resumes:
+        rows.insert(1, ("resumes", f"run {run.resumes}"))
     return [markup.table(("", "of this run"), rows, "Where these results come from"), ""]
 
 
@@ -235,7 +212,8 @@ def _steps(run: RunRecord) -> str:
             if step.started and step.finished
             else None
         )
-        rows.append((link, Html(markup.state(step.status)), seconds, step.failure))
+        taken = f"taken over from run {step.taken_from}" if step.taken_from else ""
+        rows.append((link, Html(markup.state(step.status)), seconds, step.failure or taken))
     return markup.table(("step", "status", "seconds", "why"), rows, "Steps of the run")
 
 

@@ -20,7 +20,7 @@ from mkdocs.structure.pages import Page
 from runbook.errors import RunbookError
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import figures, pages
+from runbook.site import erd_page, figures, fleet, ledger_page, pages
 
 RESULTS = f"{pages.FOLDER}/index.md"
 
@@ -56,18 +56,23 @@ class RunbookPlugin(BasePlugin[Options]):
         if not isinstance(entry, dict) or RESULTS not in entry.values():
             return entry
         docs = self._settings.path(self._settings.project.docs)
-        section: list[Any] = [RESULTS]
+        section: list[Any] = [RESULTS, {"Ledger": f"{ledger_page.FOLDER}/index.md"}]
+        section.append({"Schema": f"{erd_page.FOLDER}/index.md"})
         for environment in self._settings.environments.values():
             home = f"{pages.FOLDER}/{environment.name}"
             inside: list[Any] = [f"{home}/index.md"]
             if (docs / home / "relationships.md").exists():
                 inside.append({"Relationships": f"{home}/relationships.md"})
+            if (docs / home / "history.md").exists():
+                inside.append({"Runs": f"{home}/history.md"})
             inside += [
                 {step.title: f"{home}/{step.name}.ipynb"}
                 for step in self._settings.step
                 if (docs / home / f"{step.name}.ipynb").exists()
             ]
             section.append({environment.title: inside})
+        if (docs / pages.FOLDER / fleet.PAGE).exists():
+            section.append({"Fleet": f"{pages.FOLDER}/{fleet.PAGE}"})
         return {next(iter(entry)): section}
 
     def on_page_markdown(
@@ -84,6 +89,13 @@ class RunbookPlugin(BasePlugin[Options]):
                     figure.text,
                 )
         return markdown
+
+    def on_post_build(self, *, config: MkDocsConfig) -> None:
+        """Add the pages of the relationships, which MkDocs does not make."""
+        try:
+            ledger_page.write_relationships(self._settings, Path(config.site_dir))
+        except RunbookError as error:
+            raise PluginError(str(error)) from None
 
     def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
         """Take nbconvert's styles and scripts out of a notebook page; the site has its own."""
