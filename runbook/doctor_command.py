@@ -70,7 +70,7 @@ def _show(points: tuple[Point, ...]) -> None:
     out.print(table)
 
 
-def grants_command(
+def grants_command(  # noqa: PLR0913, PLR0917 - the command's options
     environment: EnvironmentName,
     role: Annotated[str, typer.Option(help="Name of the role.")] = grants.ROLE,
     declared: Annotated[

@@ -171,7 +171,9 @@ def test_values_of_other_columns_are_shown_where_asked(auditor: Auditor) -> None
         "UPDATE public.punchlist_items SET punchlist_id = 'gone', evidence_doc_id = NULL WHERE id ="
         " (SELECT min(id) FROM public.punchlist_items)"
     )
-    found = auditor("--column", "punchlist_id", "--column", "evidence_doc_id", "--column", "no_such")
+    found = auditor(
+        "--column", "punchlist_id", "--column", "evidence_doc_id", "--column", "no_such"
+    )
     assert found.returncode == 1, found.stderr
     (first,) = [audit for audit in auditor.audits() if audit["state"] == "orphans"]
     (sample,) = first["samples"]

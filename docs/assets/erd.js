@@ -5,7 +5,8 @@
   const place = document.getElementById("rb-erd");
   if (!place) return;
   const SVG = "http://www.w3.org/2000/svg";
-  const LETTER = 7.2;
+  const LETTER = 7.2; // wide guesses, as in the picture without a script
+  const BOLD = 7.8;
   const DISTANT = 0.42; // pixels a unit: smaller, names cannot be read
   const STOPS = 60; // with more tables than this, the tab key does not stop at each
   const MATCHES = 12;
@@ -123,7 +124,7 @@
 
     // --- drawing --------------------------------------------------------------------------------
     const cell = (line) => {
-      const [key, rows, orphans, mark, said] = line.cells[now.environment];
+      const [key, rows, orphans, mark, said] = erd.cells[line.cells[now.environment]];
       return { key, rows, orphans, mark, said };
     };
     const link = (line, path) =>
@@ -160,7 +161,7 @@
         { class: "rb-table-box", href: table.ledger, tabindex: stop ? 0 : -1, "data-table": table.id },
         draw("title", {}, table.label),
         draw("rect", { x, y, width, height, rx: 4 }),
-        draw("text", { class: "rb-name", x: x + 8, y: y + down }, cut(table.label, Math.floor((width - 14) / LETTER))),
+        draw("text", { class: "rb-name", x: x + 8, y: y + down }, cut(table.label, Math.floor((width - 14) / BOLD))),
       );
       element.addEventListener("click", (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return; // a new tab
@@ -187,9 +188,18 @@
         titles.push({ element, text: title, width });
         return element;
       });
+      const bad = new Set();
+      const unknown = new Set();
+      for (const line of erd.lines) {
+        const { rows, orphans } = cell(line);
+        if (orphans) bad.add(line.child);
+        else if (rows !== "clean") unknown.add(line.child);
+      }
       const boxes = erd.tables.map((table, at) => {
         const [x, y, width, height] = table.box;
         const box = name(at, table.box, erd.detailed ? 16 : height / 2 + 4, stop);
+        if (bad.has(at)) box.classList.add("rb-with-orphans");
+        else if (unknown.has(at)) box.classList.add("rb-not-counted");
         if (erd.detailed) box.append(draw("path", { d: `M${x} ${y + 23}h${width}` }), ...keys(table, x, y, width));
         return box;
       });
@@ -210,6 +220,7 @@
     const HEAD = 26;
     const ROW = 18;
     const TALL = 640;
+    const LINES = 60; // neighbours on a side that still get a line each
     function neighbours(at, side, other) {
       const found = new Map();
       for (const line of erd.lines) {
@@ -238,7 +249,7 @@
       };
       for (const one of found) {
         const texts = one.lines.map((line) => `${line.columns}: ${cell(line).said}`);
-        one.width = Math.min(380, Math.max(erd.tables[one.table].label.length + 1, ...texts.map((t) => t.length)) * 7 + 24);
+        one.width = Math.min(380, Math.max((erd.tables[one.table].label.length * BOLD) / 7, ...texts.map((t) => t.length)) * 7 + 24);
         one.height = HEAD + ROW * one.lines.length + 6;
         if (column.length && top + one.height > height) close();
         one.y = top;
@@ -263,10 +274,23 @@
         draw("text", { x: x + 10, y: y + 4 }, cut(text, Math.floor((width - 18) / 6.6))),
       );
     }
+    // one line to all, where lines to each would hide the boxes
+    function bundle(found, from, isParent) {
+      const [left, top] = [Math.min(...found.map((one) => one.x)) - 14, Math.min(...found.map((one) => one.y)) - 14];
+      const right = Math.max(...found.map((one) => one.x + one.width)) + 14;
+      const low = Math.max(...found.map((one) => one.y + one.height)) + 14;
+      const middle = (top + low) / 2;
+      return draw(
+        "g",
+        { class: "rb-bundle" },
+        draw("rect", { x: left, y: top, width: right - left, height: low - top, rx: 6 }),
+        draw("path", { d: isParent ? bow(from, 0, right, middle) : bow(left, middle, from, 0) }),
+      );
+    }
     function around(at) {
       const table = erd.tables[at];
       const own = erd.lines.filter((line) => line.child === at && line.parent === at);
-      const longest = Math.max(table.label.length + 1, ...table.keys.map(([text]) => text.length + 3), ...own.map((line) => line.columns.length + cell(line).said.length + 4));
+      const longest = Math.max((table.label.length * BOLD) / 7, ...table.keys.map(([text]) => text.length + 3), ...own.map((line) => line.columns.length + cell(line).said.length + 4));
       const width = Math.min(420, Math.max(120, longest * 7 + 24));
       const height = HEAD + 17 * table.keys.length + ROW * own.length + 6;
       const top = -height / 2;
@@ -276,11 +300,14 @@
       const paths = [];
       const boxes = [];
       for (const [found, isParent] of [[parents, true], [children, false]]) {
+        const bundled = found.length > LINES;
+        if (bundled) paths.push(bundle(found, isParent ? 0 : width, isParent));
         for (const one of found) {
           boxes.push(name(one.table, [one.x, one.y, one.width, one.height], 17, true));
           one.lines.forEach((line, number) => {
             const y = one.y + HEAD + ROW * (number + 0.5);
             boxes.push(row(line, one.x, y, one.width));
+            if (bundled) return; // the row says its state in words
             const path = isParent
               ? bow(0, keyAt(line.columns), one.x + one.width, y)
               : bow(one.x, y, width, keyAt(line.references));
@@ -338,8 +365,16 @@
         ...erd.rows
           .filter((state) => cells.some(({ rows }) => rows === state.name))
           .map((state) => entry(state, make("span", { class: "rb-sign" }, state.mark), `rows: ${state.name}`)),
+        ...(now.table === null && erd.tables.length > STOPS ? DISTANCE : []),
       );
     }
+
+    const box = (open) =>
+      draw("svg", { viewBox: "0 0 46 14", "aria-hidden": "true" }, draw("rect", { x: 10, y: 2, width: 26, height: 10, class: open }));
+    const DISTANCE = [
+      make("li", { class: "rb-tone-bad" }, box(null), "from afar: orphan rows"),
+      make("li", { class: "rb-tone-unknown" }, box("rb-open"), "from afar: not counted exactly"),
+    ];
 
     function show(keep) {
       whole.hidden = now.table === null;
@@ -362,7 +397,16 @@
       }
       explain();
       if (keep) look();
-      else fit();
+      else frame();
+    }
+    // all of it; of a table with hundreds of neighbours itself first, and the rest to be panned to
+    function frame() {
+      fit();
+      if (now.table === null || now.scale > 0.5) return;
+      now.scale = 0.9;
+      now.left = -view.clientWidth / now.scale / 3;
+      now.top = -view.clientHeight / now.scale / 2;
+      look();
     }
     function address(push) {
       const kept = new URLSearchParams();
@@ -541,16 +585,18 @@
       },
       true,
     );
+    view.classList.toggle("rb-wide", erd.width > 2 * erd.height);
     svg.addEventListener("dragstart", (event) => event.preventDefault());
     addEventListener("popstate", arrive);
-    new ResizeObserver(fit).observe(view);
+    new ResizeObserver(frame).observe(view);
     arrive();
   }
 
+  const keep = () => {
+    // the picture in the page stays: it says the same of the first environment
+    place.append(make("p", { role: "status" }, "The picture that can be moved could not be loaded."));
+  };
   fetch(place.dataset.source)
-    .then((answer) => (answer.ok ? answer.json() : Promise.reject(answer.status)))
-    .then(start)
-    .catch(() => {
-      // the picture in the page stays: it says the same of the first environment
-    });
+    .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(String(answer.status)))))
+    .then(start, keep);
 })();

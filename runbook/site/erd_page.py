@@ -117,7 +117,9 @@ def _picture(
     if len(picture.encode()) > LARGEST:
         picture = erd.overview(diagram, cells, title)
         note = (
-            "<p>A card for each group of related tables; the whole picture is in the SVG file.</p>"
+            "<p>A card for each group of related tables: its keys, the relationships with orphan"
+            " rows, and with a question mark those not counted. The whole picture is in the SVG"
+            " file.</p>"
         )
     name = markup.text(title)
     return (
@@ -181,7 +183,7 @@ def _trend(settings: Settings, histories: Histories) -> str:
             rows.append((environment.title, Html(markup.moment(measured)), value, sum_of, known))
     if not series:
         return "<p>No run is on record.</p>"
-    columns = ("environment", "run", "orphan rows", "found so far", "relationships counted")
+    columns = ("environment", "run", "orphan rows", "in those counted", "relationships counted")
     return (
         charts.steps(
             "Orphan rows of all relationships, the newest run to the right", "rows", series
