@@ -21,6 +21,15 @@ from runbook.session import Session, fetch
 KEY = int.from_bytes(hashlib.sha256(b"fk-runbook: a run").digest()[:8], "big", signed=True)
 HALF = 2**32
 
+# The session is idle for as long as the run lasts; and the server lets go of the lock of a machine
+# that vanished as soon as we would notice a server that did.
+HELD: LiteralString = """
+    SET idle_session_timeout = 0;
+    SET tcp_keepalives_idle = 10;
+    SET tcp_keepalives_interval = 10;
+    SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = '40s'
+"""
 HOLDER: LiteralString = """
     SELECT l.pid, coalesce(to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), '')
       FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
@@ -36,7 +45,7 @@ def alone(environment: Environment) -> Iterator[None]:
     own = session.connect(environment)
     try:
         try:
-            own.execute("SET idle_session_timeout = 0")
+            own.execute(HELD)
             ((taken,),) = fetch(own, "SELECT pg_try_advisory_lock(%s)", KEY)
             if not taken:
                 raise IncompleteError(
