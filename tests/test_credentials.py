@@ -51,8 +51,8 @@ def test_the_value_of_a_variable_with_a_secret_name_is_known(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("PWD", "/work/canary-folder"),
-        ("OLDPWD", "/work/canary-folder"),
+        ("PWD", "/srv/canary-folder"),
+        ("OLDPWD", "/srv/canary-folder"),
         ("KEYBOARD_LAYOUT", "canary-value"),
         ("MONKEY", "canary-value"),
         ("BYPASS_PROXY", "canary-value"),
