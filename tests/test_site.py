@@ -178,6 +178,21 @@ def test_values_from_a_database_are_inert(changed: Demonstration) -> None:
     assert "&lt;script&gt;pwn()" in shown
 
 
+def test_every_page_has_a_policy_that_it_keeps(demonstration: Demonstration) -> None:
+    pages = sorted(demonstration.site.rglob("*.html"))
+    assert len(pages) > 100
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        head = text.partition("<head>")[2]
+        assert head.startswith(
+            (
+                '<meta http-equiv="Content-Security-Policy"',
+                '<meta charset="utf-8"><meta http-equiv="Content-Security-Policy"',
+            )
+        ), page
+        assert not re.findall(r"<[a-z][^>]* (?:style|on[a-z]+)=[^>]*>", text), page
+
+
 def test_no_page_names_another_host(demonstration: Demonstration) -> None:
     loads = re.compile(
         r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=[\"']?(https?:)?//"

@@ -20,7 +20,7 @@ from mkdocs.structure.pages import Page
 from runbook.errors import RunbookError
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import erd_page, figures, fleet, ledger_page, pages
+from runbook.site import erd_page, figures, fleet, ledger_page, pages, policy
 
 RESULTS = f"{pages.FOLDER}/index.md"
 
@@ -89,6 +89,10 @@ class RunbookPlugin(BasePlugin[Options]):
                     figure.text,
                 )
         return markdown
+
+    def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
+        """Allow the page its own scripts, and nothing else."""
+        return policy.with_policy(output)
 
     def on_post_build(self, *, config: MkDocsConfig) -> None:
         """Add the pages of the relationships, which MkDocs does not make."""
