@@ -74,7 +74,8 @@ class Macros:
             extra = f' data-fresh-until="{fact.fresh_until:%Y-%m-%dT%H:%M:%SZ}"'
         stale = " rb-stale" if fact.stale(now()) else ""
         title = f"{markup.text(fact.name)}: {markup.text(title)}"
-        attributes = f'class="rb-fact{stale}" title="{title}"{extra}'
+        about = f'data-about="{title}" aria-description="{title}"'
+        attributes = f'class="rb-fact{stale}" {about}{extra}'
         if fact.proof:
             return f'<a href="{self._link(fact.proof)}" {attributes}>{content}</a>'
         return f'<span tabindex="0" {attributes}>{content}</span>'

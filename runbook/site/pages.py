@@ -15,7 +15,7 @@ from runbook.findings import CensusRow, Status
 from runbook.markup import Html
 from runbook.record import RunRecord
 from runbook.settings import Settings
-from runbook.site import erd_page, fleet, history_page, ledger_page
+from runbook.site import badge, erd_page, fleet, history_page, ledger_page
 from runbook.verdict import CriterionState, State, Tier, Verdict
 
 MOST_REASONS = 4
@@ -34,6 +34,7 @@ def write(settings: Settings) -> tuple[Path, ...]:
         run = facts.runs.get(environment.name)
         home = f"{FOLDER}/{environment.name}"
         pages[f"{home}/index.md"] = environment_page(settings, environment, run)
+        pages[f"{home}/badge.svg"] = badge.svg(environment, run)
         if run is None:
             continue
         folder = settings.runs / environment.name / run.run_id
@@ -120,7 +121,10 @@ def _verdict_lines(settings: Settings, environment: Environment, run: RunRecord)
             lines.append(f"<ul>{''.join(reasons)}</ul>")
     source = "embedded demo database" if run.server and run.server.source == "embedded" else ""
     where = f", {source}" if source else ""
-    lines.append(f'<p class="rb-age">run {markup.moment(run.finished)}{where}</p>')
+    lines.append(
+        f'<p class="rb-age">run {markup.moment(run.finished)}{where}; holds until'
+        f" {markup.moment(until)}</p>"
+    )
     return lines
 
 
@@ -165,7 +169,7 @@ def environment_page(settings: Settings, environment: Environment, run: RunRecor
         lines += [f"## {title}", "", report.show(verdict).content, ""]
     lines += ["## Self-test", "", _self_test(run), "", "## Steps", "", _steps(run), ""]
     lines += ["## Checks", "", _checks(run), ""]
-    files = ("[run.json](run.json)", "[junit.xml](junit.xml)")
+    files = ("[run.json](run.json)", "[junit.xml](junit.xml)", "[badge](badge.svg)")
     lines += [" · ".join(("[Relationships and orphan rows](relationships.md)", *files)), ""]
     return "\n".join(lines)
 
