@@ -53,8 +53,10 @@ def bars(title: str, unit: str, values: Sequence[Bar], digits: int = 3) -> str:
     return _figure(title, len(values) * ROW + 6, parts) + _numbers(title, ("", unit), rows)
 
 
-def stacked(title: str, unit: str, labels: Sequence[str], parts: Sequence[Part]) -> str:
+def stacked(title: str, of: str, labels: Sequence[str], parts: Sequence[Part]) -> str:
     """A bar for each label, in parts on one scale; the table below has the same numbers.
+
+    ``of`` is what the labels name, for the heading of their column.
 
     Parts differ in colour and in how they are hatched; each number stands in its part if it fits.
     """
@@ -75,9 +77,11 @@ def stacked(title: str, unit: str, labels: Sequence[str], parts: Sequence[Part])
         drawn += _segment(part, number, 0, (x, y, 20.0))
         drawn.append(_text(part.label, x + 26, y + 14, "start"))
     height = top + -(-len(parts) // 3) * 22 + 4
-    rows = [(label, *(part.values[at] for part in parts)) for at, label in enumerate(labels)]
-    columns = ("", *(part.label for part in parts))
-    return _figure(title, height, drawn) + _numbers(f"{title}, {unit}", columns, rows)
+    rows: list[tuple[str | int, ...]] = [
+        (label, *(part.values[at] for part in parts)) for at, label in enumerate(labels)
+    ]
+    columns = (of, *(part.label for part in parts))
+    return _figure(title, height, drawn) + _numbers(title, columns, rows)
 
 
 def _segment(part: Part, number: int, value: int, box: tuple[float, float, float]) -> Iterator[str]:
@@ -186,7 +190,7 @@ def _text(text: str, x: float, y: int, anchor: str) -> str:
 def _figure(title: str, height: int, parts: Sequence[str]) -> str:
     name = markup.text(title)
     return (
-        f'<figure class="rb-chart"><svg viewBox="0 0 {WIDTH} {height}" role="img"'
+        f'<figure class="rb-chart" tabindex="0"><svg viewBox="0 0 {WIDTH} {height}" role="img"'
         f' aria-label="{name}" xmlns="http://www.w3.org/2000/svg" font-size="13"'
         f' fill="currentColor">{"".join(parts)}</svg><figcaption>{name}</figcaption></figure>'
     )

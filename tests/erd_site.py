@@ -7,7 +7,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
-import markdown
+import markdown  # type: ignore[import-untyped]  # ships none
 
 from runbook import record
 from runbook.facts import Facts

@@ -24,11 +24,13 @@ def points(settings: Settings, name: str = "staging", **values: object) -> dict[
     return {point.about: point for point in doctor.examine(settings, environment)}
 
 
-def test_all_that_works_is_named(settings: Settings, scratch: str) -> None:
+def test_all_that_works_is_named(settings: Settings, scratch: str, connect: Connect) -> None:
+    with connect(scratch, None) as admin:
+        (version,) = admin.execute("SHOW server_version").fetchone() or ("",)
     found = points(settings)
     assert {about: point.said for about, point in found.items() if point.state is State.WORKS} == {
         "notebooks": "papermill and its kernel are installed",
-        "reader": f"{READER} in {scratch}, PostgreSQL 18.6, from dsn",
+        "reader": f"{READER} in {scratch}, PostgreSQL {version}, from dsn",
         "way": "on this machine",
         "server": "a primary",
         "run": "no other is going on",

@@ -175,7 +175,8 @@ def test_temporary_files_that_the_server_limits(place: Place) -> None:
     )
     with looking(place) as (session, looked), setting(place, "temp_file_limit", "64kB"):
         (audit,) = parallel.in_snapshot(session, looked, LITTLE, Limits(jobs=1))
-    assert unknown(audit) == 'temporary file size exceeds "temp_file_limit" (64kB) (53400)'
+    said = unknown(audit).replace('"', "")  # older servers do not quote the name
+    assert said == "temporary file size exceeds temp_file_limit (64kB) (53400)"
 
 
 def test_a_session_that_breaks_as_it_begins(place: Place) -> None:

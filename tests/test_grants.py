@@ -88,11 +88,12 @@ def test_the_role_runs_the_whole_runbook(least: str, tmp_path: Path) -> None:
 )
 def test_the_role_writes_nothing(least: str, statement: str) -> None:
     with psycopg.connect(least, autocommit=True) as session:
-        with pytest.raises(errors.ReadOnlySqlTransaction):
-            session.execute(statement.encode())
+        if "lo_create" not in statement or session.info.server_version >= 160000:
+            with pytest.raises(errors.ReadOnlySqlTransaction):
+                session.execute(statement.encode())
         session.execute("SET default_transaction_read_only = off")  # it is only a belt
         if "lo_create" in statement:
-            return  # PostgreSQL lets every role make large objects
+            return  # PostgreSQL lets every role make large objects, before 16 even read-only
         with pytest.raises(errors.InsufficientPrivilege):
             session.execute(statement.encode())
 

@@ -58,7 +58,8 @@ def connecting(dsn: str) -> str:
     host, port = str(parts["host"]), parts["port"]
     if host.startswith("/"):
         return f'connection failed: connection to server on socket "{host}/.s.PGSQL.{port}" failed'
-    return f'connection failed: connection to server at "{host}", port {port} failed'
+    address = socket.gethostbyname(host)  # psycopg resolves the name itself
+    return f'connection failed: connection to server at "{address}", port {port} failed'
 
 
 # --- where a connection comes from --------------------------------------------------------------

@@ -27,7 +27,7 @@
   function start(erd) {
     const dash = Object.fromEntries(erd.keys.map((state) => [state.name, state.dash || null]));
     const tone = Object.fromEntries([...erd.rows, ...erd.keys].map((state) => [state.name, `rb-tone-${state.tone}`]));
-    const now = { environment: 0, table: null, box: null, left: 0, top: 0, scale: 1 };
+    const now = { environment: 0, table: null, box: null, left: 0, top: 0, scale: 1, moved: false };
 
     // --- what stands around the picture ---------------------------------------------------------
     const button = (text, name, action) => {
@@ -74,7 +74,7 @@
           " ",
           button("−", "Zoom out (-)", () => zoom(1 / 1.4)),
           " ",
-          button("Fit", "Show all (0)", () => fit()),
+          button("Fit", "Fit: show all (0)", () => fit()),
         ),
         whole,
       ),
@@ -104,6 +104,7 @@
     function fit() {
       const { clientWidth: width, clientHeight: height } = view;
       const [left, top, wide, high] = now.box;
+      now.moved = false;
       now.scale = Math.min(width / (wide + 40), height / (high + 40), 1.4);
       now.left = left + wide / 2 - width / now.scale / 2;
       now.top = top + high / 2 - height / now.scale / 2;
@@ -111,12 +112,14 @@
     }
     function zoom(by, x = view.clientWidth / 2, y = view.clientHeight / 2) {
       const scale = Math.min(4, Math.max(0.02, now.scale * by));
+      now.moved = true;
       now.left += x / now.scale - x / scale;
       now.top += y / now.scale - y / scale;
       now.scale = scale;
       look();
     }
     function pan(x, y) {
+      now.moved = true;
       now.left += x / now.scale;
       now.top += y / now.scale;
       look();
@@ -219,8 +222,7 @@
     // --- one table and its neighbours -----------------------------------------------------------
     const HEAD = 26;
     const ROW = 18;
-    const TALL = 640;
-    const LINES = 60; // neighbours on a side that still get a line each
+    const TALL = 1000;
     function neighbours(at, side, other) {
       const found = new Map();
       for (const line of erd.lines) {
@@ -235,15 +237,18 @@
       const height = Math.max(TALL, Math.sqrt(found.reduce((sum, one) => sum + HEAD + ROW * one.lines.length + 20, 0) * 300));
       let column = [];
       let top = 0;
+      let number = 0;
       const done = [];
       const close = () => {
         const width = Math.max(...column.map((one) => one.width));
         for (const one of column) {
           one.x = away > 0 ? x : x - one.width;
           one.y -= (top - 18) / 2;
+          one.column = number;
         }
         x += away * (width + 60);
         done.push(...column);
+        number += 1;
         column = [];
         top = 0;
       };
@@ -265,16 +270,16 @@
       return `M${x1} ${y1}C${half} ${y1} ${half} ${y2} ${x2} ${y2}M${back} ${y2 - 3.5}L${x2} ${y2}L${back} ${y2 + 3.5}`;
     };
     function row(line, x, y, width) {
-      const { key, rows, said, orphans } = cell(line);
+      const { key, rows, said } = cell(line);
       const text = `${line.columns}: ${said}`;
       return draw(
         "a",
-        { class: `rb-row ${tone[orphans ? rows : key]}`, href: line.page },
+        { class: `rb-row ${tone[rows === "clean" ? key : rows]}`, href: line.page },
         draw("title", {}, `${line.label}: ${said}`),
         draw("text", { x: x + 10, y: y + 4 }, cut(text, Math.floor((width - 18) / 6.6))),
       );
     }
-    // one line to all, where lines to each would hide the boxes
+    // one line to all of them, in place of a line to each
     function bundle(found, from, isParent) {
       const [left, top] = [Math.min(...found.map((one) => one.x)) - 14, Math.min(...found.map((one) => one.y)) - 14];
       const right = Math.max(...found.map((one) => one.x + one.width)) + 14;
@@ -300,7 +305,8 @@
       const paths = [];
       const boxes = [];
       for (const [found, isParent] of [[parents, true], [children, false]]) {
-        const bundled = found.length > LINES;
+        // a line to a second column would seem to come from the box before it
+        const bundled = found.some((one) => one.column);
         if (bundled) paths.push(bundle(found, isParent ? 0 : width, isParent));
         for (const one of found) {
           boxes.push(name(one.table, [one.x, one.y, one.width, one.height], 17, true));
@@ -402,7 +408,15 @@
     // all of it; of a table with hundreds of neighbours itself first, and the rest to be panned to
     function frame() {
       fit();
-      if (now.table === null || now.scale > 0.5) return;
+      if (now.scale > 0.5) return;
+      if (now.table === null) {
+        if (!erd.detailed || view.clientWidth > 600) return;
+        now.scale = 0.6; // a narrow screen starts with what the others refer to
+        now.left = -10 / now.scale;
+        now.top = (erd.height - view.clientHeight / now.scale) / 2;
+        look();
+        return;
+      }
       now.scale = 0.9;
       now.left = -view.clientWidth / now.scale / 3;
       now.top = -view.clientHeight / now.scale / 2;
@@ -588,7 +602,7 @@
     view.classList.toggle("rb-wide", erd.width > 2 * erd.height);
     svg.addEventListener("dragstart", (event) => event.preventDefault());
     addEventListener("popstate", arrive);
-    new ResizeObserver(frame).observe(view);
+    new ResizeObserver(() => (now.moved ? look() : frame())).observe(view);
     arrive();
   }
 

@@ -16,7 +16,8 @@ from runbook.schema import TableName
 
 DETAILED = 60  # with more tables than this a box is a name alone
 HEAD, LINE, PAD = 26.0, 17.0, 16.0
-CHARACTER = 7.2  # a wide guess of a letter's width: the reader's font is not known here
+# wide guesses of a letter's width: the reader's font is not known here
+CHARACTER, BOLD = 7.2, 7.8
 NARROW, WIDE = 96.0, 236.0
 LOOP = 34.0  # how far a reference of a table to itself reaches out
 SHELF = 26.0  # between frames
@@ -137,8 +138,9 @@ def _tables(
     found = []
     for name in names:
         order = tuple(sorted(keys[name], key=lambda key, of=name: key not in referred[of]))  # type: ignore[misc]
-        texts = [name.label, *(f"   {', '.join(key)}" for key in order if detailed)]
-        width = min(max(CHARACTER * max(map(len, texts)) + 22, NARROW), WIDE)
+        longest = max((len(", ".join(key)) for key in order if detailed), default=0)
+        wanted = max(BOLD * len(name.label) + 16, CHARACTER * longest + 36)
+        width = min(max(wanted, NARROW), WIDE)
         height = HEAD + LINE * len(order) + 5 if detailed else max(24.0, 10.0 * going[name] + 4)
         found.append(Table(name, order, frozenset(referred[name]), round(width), height))
     return found

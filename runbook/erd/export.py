@@ -8,7 +8,7 @@ from typing import Any
 from runbook.erd import states
 from runbook.erd.diagram import Diagram, Line, Table
 from runbook.erd.picture import Pages, ledger_url
-from runbook.ledger import Row
+from runbook.ledger import Cell, Row
 from runbook.settings import Settings
 
 
@@ -17,8 +17,13 @@ def as_json(
 ) -> dict[str, Any]:
     """``rows`` are those of the ledger, in the order of the diagram's lines.
 
-    A cell is the state of the key, that of the rows, and the orphan rows or null.
+    A cell is the state of the key, that of the rows, the orphan rows or null, the mark and the
+    words for it; a line names its cells, in the order of the environments, by their number.
     """
+    cells: dict[tuple[str | int | None, ...], int] = {}
+    for row in rows:
+        for cell in row.cells:
+            cells.setdefault(_cell(cell), len(cells))
     return {
         "format": 1,
         "width": diagram.width,
@@ -38,8 +43,9 @@ def as_json(
             {"title": states.shown(f.title), "box": [f.x, f.y, f.width, f.height]}
             for f in diagram.frames
         ],
+        "cells": [list(cell) for cell in cells],
         "lines": [
-            _line(line, row, pages[row.relationship.id])
+            _line(line, pages[row.relationship.id], [cells[_cell(cell)] for cell in row.cells])
             for line, row in zip(diagram.lines, rows, strict=True)
         ],
     }
@@ -68,12 +74,12 @@ def _table(table: Table) -> dict[str, Any]:
     }
 
 
-def _line(line: Line, row: Row, page: str) -> dict[str, Any]:
+def _cell(cell: Cell) -> tuple[str | int | None, ...]:
+    return cell.key, cell.rows, cell.orphans, states.mark(cell), states.said(cell)
+
+
+def _line(line: Line, page: str, cells: list[int]) -> dict[str, Any]:
     item = line.relationship
-    cells = [
-        [cell.key, cell.rows, cell.orphans, states.mark(cell), states.said(cell)]
-        for cell in row.cells
-    ]
     return {
         "label": states.shown(f"{item.label} → {item.target}"),
         "columns": states.shown(", ".join(item.columns)),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from runbook.schema import TableName
 
 LARGEST = 36  # tables of one family
+SMALLEST = 4  # of those that only refer to the same table
 HUB = 14  # a table with more children than this founds no family
 
 Pair = tuple[int, int]  # child, parent
@@ -78,8 +79,12 @@ def _rest(
         near = min(parents[table], key=lambda p: (len(children[p]), p), default=None)
         title = "" if near is None else f"refer to {tables[near].label}"
         found.setdefault((tables[table].schema, title), []).append(table)
-    named = []
     for (schema, title), members in sorted(found.items()):
+        if title and len(members) < SMALLEST:
+            found.setdefault((schema, ""), []).extend(found.pop((schema, title)))
+    named = []
+    for (schema, title), unsorted in sorted(found.items()):
+        members = sorted(unsorted)
         for start in range(0, len(members), LARGEST):
             part = tuple(members[start : start + LARGEST])
             words = title or ("others" if schema == "public" else f"others of {schema}")

@@ -273,5 +273,5 @@ def _columns(
     for layer, width in zip(layers, widths, strict=True):
         lefts.append(left)
         lines = sum(sum(items[at].after.values()) for at in layer)
-        left += width + min(44 + 2 * lines, 96)
+        left += width + min(40 + 1.5 * lines, 70)
     return lefts, widths

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from runbook import markup
 from runbook.erd import states
-from runbook.erd.diagram import CHARACTER, HEAD, Diagram, Frame, Line, Table
+from runbook.erd.diagram import BOLD, CHARACTER, HEAD, Diagram, Frame, Line, Table
 from runbook.findings import counted
 from runbook.ledger import Cell
 
@@ -16,6 +16,7 @@ MARGIN = 12
 ENTRY = 200  # width of an entry of the legend
 CARD = (208, 62)
 CARDS = 4  # in a row of the overview
+PAPER, FRAME, EDGE = "#fff", "#f4f4f8", "#7a7a88"  # in light, where no style sheet applies
 Cells = Mapping[str, Cell]
 Pages = Mapping[str, str]
 
@@ -28,14 +29,15 @@ def ledger_url(table: Table) -> str:
 def svg(diagram: Diagram, cells: Cells, pages: Pages, title: str, *, alone: bool = False) -> str:
     """The whole picture. ``cells`` and ``pages`` (URLs) are by relationship id.
 
-    ``alone``: as a file of its own, with its colours; otherwise it takes those of the page.
+    ``alone``: as a file of its own, with its colours and links on the lines; otherwise it takes
+    the page's colours, and the page has the links in a table.
     """
     used = _used(cells[line.relationship.id] for line in diagram.lines)
     width = max(diagram.width, 2 * ENTRY)
     legend, rows = _legend(used, width, diagram.height + 34)
     parts = [
         *(_frame(frame) for frame in diagram.frames if len(diagram.frames) > 1),
-        *_lines(diagram, cells, pages),
+        *_lines(diagram, cells, pages if alone else None),
         *(_table(table, detailed=diagram.detailed) for table in diagram.tables),
         *_marks(diagram, cells),
         *legend,
@@ -58,35 +60,49 @@ def _class(state: str) -> str:
     return f"rb-tone-{states.TONE_OF[state]}"
 
 
+def _colour(state: str) -> str:
+    """In light; where no style sheet may be used it stays."""
+    return states.LIGHT[states.TONE_OF[state]]
+
+
+def _strokes(state: str, *, far: bool = False) -> str:
+    """The start of a group of lines in this state."""
+    dash = states.DASHES[state]
+    dashes = f' stroke-dasharray="{dash}"' if dash else ""
+    kind = f"rb-lines{' rb-far' if far else ''} {_class(state)}"
+    return f'<g class="{kind}" fill="none" stroke="{_colour(state)}"{dashes}>'
+
+
 def _frame(frame: Frame) -> str:
-    title = states.fitted(frame.title, frame.width - 16, CHARACTER)
+    title = states.fitted(frame.title, frame.width - 16, BOLD)
     return (
         f'<g class="rb-frame"><rect x="{frame.x:g}" y="{frame.y:g}" width="{frame.width:g}"'
-        f' height="{frame.height:g}" rx="6"/><text x="{frame.x + 10:g}" y="{frame.y + 18:g}">'
+        f' height="{frame.height:g}" rx="6" fill="{FRAME}"/>'
+        f'<text x="{frame.x + 10:g}" y="{frame.y + 18:g}">'
         f"{markup.text(title)}</text></g>"
     )
 
 
-def _lines(diagram: Diagram, cells: Cells, pages: Pages) -> Iterator[str]:
-    """Lines by state, those that leave a frame below all others."""
+def _lines(diagram: Diagram, cells: Cells, pages: Pages | None) -> Iterator[str]:
+    """Lines by state, those that leave a frame below all others; with ``pages`` they are links."""
     for near in (False, True):
-        for state, dash in states.DASHES.items():
+        for state in states.DASHES:
             found = [
                 line
                 for line in diagram.lines
                 if line.near is near and cells[line.relationship.id].key == state
             ]
             if found:
-                dashes = f' stroke-dasharray="{dash}"' if dash else ""
-                group = "rb-lines" if near else "rb-lines rb-far"
-                yield f'<g class="{group} {_class(state)}"{dashes}>'
+                yield _strokes(state, far=not near)
                 yield from (_link(line, cells, pages) for line in found)
                 yield "</g>"
 
 
-def _link(line: Line, cells: Cells, pages: Pages) -> str:
+def _link(line: Line, cells: Cells, pages: Pages | None) -> str:
+    if pages is None:
+        return f'<path d="{line.path}"/>'
     item = line.relationship
-    title = f"{item.label} → {item.target}: {states.said(cells[item.id])}"
+    title = f"{item.label}: {states.said(cells[item.id])}"
     return (
         f'<a href="{pages[item.id]}"><title>{markup.text(states.shown(title))}</title>'
         f'<path d="{line.path}"/></a>'
@@ -95,7 +111,7 @@ def _link(line: Line, cells: Cells, pages: Pages) -> str:
 
 def _table(table: Table, *, detailed: bool) -> str:
     x, y = f"{table.x:g}", f"{table.y:g}"
-    name = states.fitted(table.name.label, table.width - 14, CHARACTER)
+    name = states.fitted(table.name.label, table.width - 14, BOLD)
     title = states.shown(table.name.label)
     told = f"<title>{markup.text(title)}</title>" if name != title else ""
     rows = [
@@ -111,7 +127,8 @@ def _table(table: Table, *, detailed: bool) -> str:
     down = 16 if detailed else table.height / 2 + 4
     return (
         f'<a class="rb-table-box" href="{ledger_url(table)}">{told}'
-        f'<rect x="{x}" y="{y}" width="{table.width:g}" height="{table.height:g}" rx="4"/>{line}'
+        f'<rect x="{x}" y="{y}" width="{table.width:g}" height="{table.height:g}" rx="4"'
+        f' fill="{PAPER}" stroke="{EDGE}"/>{line}'
         f'<text class="rb-name" x="{table.x + 8:g}" y="{table.y + down:g}">{markup.text(name)}'
         f"</text>{''.join(rows)}</a>"
     )
@@ -128,7 +145,7 @@ def _marks(diagram: Diagram, cells: Cells) -> Iterator[str]:
             ]
             if found:
                 anchor = "end" if left else "start"
-                kind = f'class="rb-marks {_class(state)}"'
+                kind = f'class="rb-marks {_class(state)}" fill="{_colour(state)}"'
                 yield f'<g {kind} text-anchor="{anchor}" font-size="{size}">'
                 for line, cell in found:
                     yield (
@@ -153,9 +170,7 @@ def _legend(used: set[str], width: float, top: float) -> tuple[list[str], int]:
     ):
         x, y = number % each * ENTRY, top + number // each * 22
         if kind == "key":
-            dash = states.DASHES[state]
-            dashes = f' stroke-dasharray="{dash}"' if dash else ""
-            sign = f'<g class="rb-lines {_class(state)}"{dashes}><path d="M{x} {y - 4:g}h44"/></g>'
+            sign = f'{_strokes(state)}<path d="M{x} {y - 4:g}h44"/></g>'
         else:
             sign = (
                 f'<text class="rb-marks {_class(state)}" x="{x + 22}" y="{y:g}"'
@@ -171,20 +186,22 @@ def _style() -> str:
 
     def colours(tones: Mapping[str, str], text: str, back: str, frame: str, edge: str) -> str:
         found = "".join(
-            f".rb-lines.rb-tone-{name}{{stroke:{colour}}}.rb-marks.rb-tone-{name}{{fill:{colour}}}"
+            f".rb-lines.rb-tone-{name}{{stroke:{colour}}}"
+            f".rb-marks.rb-tone-{name}{{fill:{colour};stroke:{back}}}"
             for name, colour in tones.items()
         )
         return (
-            f"svg{{background:{back}}}text{{fill:{text}}}.rb-table-box rect{{fill:{back};"
-            f"stroke:{edge}}}.rb-marks{{stroke:{back};stroke-width:2.5;paint-order:stroke}}.rb-table-box path{{stroke:{edge}}}.rb-frame rect{{fill:{frame}}}"
-            f".rb-marks text{{fill:inherit}}{found}"
+            f"svg{{background:{back}}}text{{fill:{text}}}.rb-marks text{{fill:inherit}}"
+            f".rb-table-box rect{{fill:{back};stroke:{edge}}}.rb-table-box path{{stroke:{edge}}}"
+            f".rb-frame rect{{fill:{frame}}}{found}"
         )
 
-    light = colours(states.LIGHT, "#1f1f24", "#fff", "#f4f4f8", "#7a7a88")
+    light = colours(states.LIGHT, "#1f1f24", PAPER, FRAME, EDGE)
     dark = colours(states.DARK, "#e3e3ea", "#1e1e26", "#262630", "#8a8a99")
     return (
         ".rb-lines{fill:none;stroke-width:1.4}.rb-far{opacity:.25}.rb-name{font-weight:600}"
-        f".rb-marks{{font-weight:700}}{light}@media (prefers-color-scheme:dark){{{dark}}}"
+        ".rb-marks{font-weight:700;stroke-width:2.5px;paint-order:stroke}"
+        f"{light}@media (prefers-color-scheme:dark){{{dark}}}"
     )
 
 
@@ -215,14 +232,15 @@ def _card(frame: Frame, cells: Sequence[Cell], column: int, row: int) -> str:
     unknown = sum(cell.rows != "clean" and not cell.orphans for cell in cells)
     enforced = sum(cell.key == "enforced" for cell in cells)
     words = [f"orphan rows in {bad:,}"] if bad else []
-    words += [f"? {unknown:,} not counted"] if unknown else []
+    words += [f"? in {unknown:,}"] if unknown else []
     last = ", ".join(words) or "✓ no orphan rows"
     tone = "bad" if bad else "unknown" if unknown else "good"
-    name = states.fitted(frame.title, CARD[0] - 16, CHARACTER)
+    name = states.fitted(frame.title, CARD[0] - 16, BOLD)
     return (
-        f'<g class="rb-frame"><rect x="{x}" y="{y}" width="{CARD[0]}" height="{CARD[1]}" rx="6"/>'
+        f'<g class="rb-family"><rect x="{x}" y="{y}" width="{CARD[0]}" height="{CARD[1]}" rx="6"'
+        f' fill="{FRAME}"/>'
         f'<text class="rb-name" x="{x + 8}" y="{y + 18}">{markup.text(name)}</text>'
         f'<text x="{x + 8}" y="{y + 35}">{counted(len(frame.members), "table")},'
-        f" {enforced:,} of {counted(len(cells), 'key')} enforced</text>"
+        f" {enforced:,} of {len(cells):,} enforced</text>"
         f'<text class="rb-marks rb-tone-{tone}" x="{x + 8}" y="{y + 52}">{last}</text></g>'
     )

@@ -20,7 +20,7 @@ from runbook.settings import Settings
 from runbook.site import ledger_page
 
 FOLDER = "results/schema"
-PLAIN_ROWS = 150
+PLAIN_ROWS = 80  # beyond, the page would weigh more than a reader wants to load
 LARGEST = 40_000  # bytes of a picture inside the page; beyond, the page has an overview
 SHOWN_RUNS = 30
 
@@ -31,7 +31,7 @@ def documents(settings: Settings, facts: Facts) -> dict[str, str]:
     """The page and its files, by their path in docs/: erd.json, and an SVG for each environment."""
     found = ledger_page.all_rows(settings, facts)
     rows = [row for row, _ in found]
-    pages = {row.relationship.id: f"../../{url}" for row, url in found}
+    pages = {row.relationship.id: f"../{url.removeprefix('results/')}" for row, url in found}
     diagram = erd.draw([row.relationship for row in rows])
     histories = {name: ledger.history(settings, name) for name in settings.environments}
     data = erd.as_json(settings, diagram, rows, pages)
@@ -155,7 +155,7 @@ def _coverage(settings: Settings, rows: Sequence[Row]) -> str:
     return "\n\n".join(
         charts.stacked(
             title,
-            "relationships",
+            "environment",
             titles,
             [
                 charts.Part(state, states.TONE_OF[state], tuple(f.count(state) for f in found))
@@ -164,8 +164,8 @@ def _coverage(settings: Settings, rows: Sequence[Row]) -> str:
             ],
         )
         for title, found, order in (
-            ("Keys by environment", keys, [*states.DASHES][1:] + [*states.DASHES][:1]),
-            ("Orphan audits by environment", audits, list(states.MARKS)),
+            ("Relationships by their key", keys, [*states.DASHES][1:] + [*states.DASHES][:1]),
+            ("Relationships by the audit of their rows", audits, list(states.MARKS)),
         )
     )
 

@@ -94,6 +94,13 @@ class RunbookPlugin(BasePlugin[Options]):
         """Allow the page its own scripts, and nothing else."""
         return policy.with_policy(output)
 
+    def on_post_template(
+        self, output_content: str, *, template_name: str, config: MkDocsConfig
+    ) -> str:
+        """The same for the page of what is not there, which is no page to MkDocs."""
+        is_page = template_name.endswith(".html")
+        return policy.with_policy(output_content) if is_page else output_content
+
     def on_post_build(self, *, config: MkDocsConfig) -> None:
         """Add the pages of the relationships, which MkDocs does not make."""
         try:
