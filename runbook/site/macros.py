@@ -22,7 +22,7 @@ from runbook.markup import Html
 from runbook.relationships import Alert
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import ledger_page, pages, reference
+from runbook.site import ledger_page, pages, recommendation, reference
 
 
 class Registry(Protocol):
@@ -121,6 +121,14 @@ class Macros:
         columns = ("relationship", "refers to", "on delete", "priority", "why")
         table = markup.table(columns, rows, f"Keys that are missing in {environment}")
         return f"{table}\n\n{report.statements_list(keys)}"
+
+    def options(self, environment: str) -> str:
+        """What the two options come to in an environment, in numbers."""
+        return recommendation.options(self._run(environment))
+
+    def recommendation(self, environment: str) -> str:
+        """Which option the numbers of an environment recommend, and which numbers those are."""
+        return recommendation.recommend(self._settings, self._facts, self._run(environment))
 
     def audits(self, environment: str, alerting: bool = False) -> str:
         """The audits of an environment; ``alerting``: only those over the lowest alert."""
