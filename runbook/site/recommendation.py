@@ -39,16 +39,14 @@ def _because(facts: Facts, run: RunRecord, core: list[CensusRow]) -> list[str]:
     found = [audits.get(row.relationship.id) for row in missing]
     known = [a for a in found if a and a.state in (AuditState.CLEAN, AuditState.ORPHANS)]
     orphans = sum(audit.orphans or 0 for audit in known)
+    keys = counted(len(missing), "core key is", "core keys are")
+    rows = counted(orphans, "orphan row")
+    children = counted(scans, "child", "children")
+    looked = f"{len(known):,} of {len(missing):,} were looked at"
     lines = [
-        (
-            f"{counted(len(missing), 'core key is', 'core keys are')} missing, {impossible:,} of the"
-            " core relationships cannot have one"
-        ),
-        (
-            f"{counted(orphans, 'orphan row')} would have to be mended before all of them can be"
-            f" validated; {len(known):,} of {len(missing):,} were looked at"
-        ),
-        f"{counted(scans, 'child', 'children')} would need an index first, or deletes of a parent scan it",
+        f"{keys} missing, {impossible:,} of the core relationships cannot have one",
+        f"{rows} would have to be mended before all of them can be validated; {looked}",
+        f"{children} would need an index first, or deletes of a parent scan it",
     ]
     cost = facts.by_name.get(f"{run.environment}.impact.insert.cost_ms")
     if cost and isinstance(cost.value, int | float):
