@@ -13,7 +13,7 @@ import psycopg
 import typer
 from typer.main import get_command
 
-from runbook import __version__, fleet_command, messages, session, site_command
+from runbook import __version__, fleet_command, manual, messages, session, site_command
 from runbook.audit_command import audit
 from runbook.compare_command import compare_command
 from runbook.demo_command import demo
@@ -117,7 +117,7 @@ def _main(
 
 
 @app.command("manual")
-def _manual() -> None:
+def _manual(context: typer.Context) -> None:
     """Print all of this as a manual page, for man.
 
     \b
@@ -126,9 +126,7 @@ def _manual() -> None:
     Example:
       runbook manual > runbook.1
     """
-    from runbook import manual  # noqa: PLC0415 - it is made from this module
-
-    typer.echo(manual.man_page(), nl=False)
+    typer.echo(manual.man_page(context.find_root().command), nl=False)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """The manual of the command line, made from the commands themselves: for the site and for man.
 
-mkdocs-macros loads it beside :mod:`runbook.site.macros`.
+``root`` is the program as click sees it (``typer.main.get_command``).
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from typer.main import get_command
-
 from runbook import __version__, markup
-from runbook.cli import app
 
 
 @dataclass(frozen=True)
@@ -26,9 +23,8 @@ class Page:
     rows: tuple[tuple[str, str], ...]
 
 
-def pages() -> tuple[Page, ...]:
+def pages(root: Any) -> tuple[Page, ...]:
     """The program itself, then every command in the order of the alphabet."""
-    root = get_command(app)
     return (_page(root, "runbook"), *_below(root, "runbook"))
 
 
@@ -65,10 +61,10 @@ def _meaning(parameter: Any) -> str:
     return f"{text} ({'; '.join(notes)})" if notes else text
 
 
-def commands() -> str:
+def commands(root: Any) -> str:
     """Every command with its help text and options, as Markdown."""
     parts: list[str] = []
-    for page in pages():
+    for page in pages(root):
         parts.append(f"## {page.path}\n\n{markup.text(page.summary)}")
         if page.rest:
             parts.append(markup.code(page.rest))
@@ -78,9 +74,9 @@ def commands() -> str:
     return "\n\n".join(parts)
 
 
-def man_page() -> str:
+def man_page(root: Any) -> str:
     """The same as a manual page of section 1, in the macros of man(7)."""
-    program, *others = pages()
+    program, *others = pages(root)
     lines = [
         f'.TH RUNBOOK 1 "" "fk\\-runbook {_roff(__version__)}" "User Commands"',
         ".SH NAME",
@@ -108,8 +104,3 @@ def _roff(text: str) -> str:
     """One line of text that no formatter takes for a request or an escape."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{text}" if text.startswith((".", "'")) else text
-
-
-def define_env(registry: Any) -> None:
-    """Called by mkdocs-macros at the start of a build."""
-    registry.macro(commands)

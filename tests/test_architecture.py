@@ -31,7 +31,7 @@ ROWS = (
         " kernels execution preflight resumption"
     ),
     "facts ledger charts erd report markup comparison site",
-    "cli demo progress messages completion manual terminal audit_output __main__",
+    "cli demo progress messages completion manual command_reference terminal audit_output __main__",
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS, 1) for name in row.split()}
 ROW_OF |= {path.stem: len(ROWS) for path in PACKAGE.glob("*_command.py")}

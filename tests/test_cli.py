@@ -56,7 +56,7 @@ def test_help_is_printed(runbook: Runbook) -> None:
 
 
 def test_the_manual_page_has_every_command_and_man_has_no_complaint(tmp_path: Path) -> None:
-    page = manual.man_page()
+    page = manual.man_page(get_command(cli.app))
     for path in COMMANDS:
         assert f"\n.SS {path.replace('-', chr(92) + '-')}\n" in page
     if shutil.which("man") is None:
