@@ -38,6 +38,11 @@ def look(settings: Settings, environment: Environment) -> Seen:
             seen = context.look(settings, environment, reader)
     finally:
         reader.close()
+    if not settings.step:
+        raise UsageError(
+            f"{settings.folder / FILE_NAME} has no [[step]]: a run would look at nothing",
+            "name the notebooks to run, or count orphan rows alone: runbook audit ENVIRONMENT",
+        )
     return Seen(server, seen.schema.fingerprint)
 
 

@@ -50,6 +50,7 @@ class CriterionState(StrEnum):
     UNKNOWN = "unknown"
 
 
+NO_CRITERION = "runbook.toml has no [[criterion]] that counts"
 IMPORTANT_FAILURES_TO_STOP = 3
 
 
@@ -162,6 +163,9 @@ def judge(
     unknown = [
         c for c in judged if c.state is CriterionState.UNKNOWN and c.criterion.tier is not Tier.NICE
     ]
+    if all(c.criterion.tier is Tier.NICE for c in judged):
+        # nothing was asked, so nothing was answered: that is no GO
+        return Verdict(gate.name, State.UNKNOWN, (NO_CRITERION,), judged)
     if critical:
         state, because = State.NO_GO, critical + important
     elif len(important) >= IMPORTANT_FAILURES_TO_STOP:

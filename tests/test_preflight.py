@@ -61,3 +61,13 @@ def test_a_fact_that_a_step_measures_is_not_reported(
         preflight.look(
             settings.model_copy(update={"project": section}), settings.environment("production")
         )
+
+
+def test_a_runbook_without_steps_is_refused(settings: Settings) -> None:
+    empty = settings.model_copy(update={"step": ()})
+    with pytest.raises(UsageError) as caught:
+        preflight.look(empty, empty.environment("staging"))
+    assert str(caught.value) == (
+        f"{settings.folder / 'runbook.toml'} has no [[step]]: a run would look at nothing\n"
+        "hint: name the notebooks to run, or count orphan rows alone: runbook audit ENVIRONMENT"
+    )

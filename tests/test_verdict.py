@@ -121,8 +121,13 @@ def test_a_criterion_without_results_is_unknown() -> None:
     assert found.reasons == ("C1 unknown: no check of it has run",)
 
 
-def test_without_criteria_nothing_fails() -> None:
-    assert judge(GATE, (), results(C1=FAILED)).state is State.GO
+@pytest.mark.parametrize("criteria", [(), (Criterion("N", "nice", Tier.NICE),)])
+def test_without_criteria_that_count_nothing_is_known(criteria: tuple[Criterion, ...]) -> None:
+    found = judge(GATE, criteria, ())
+    assert (found.state, found.reasons) == (
+        State.UNKNOWN,
+        ("runbook.toml has no [[criterion]] that counts",),
+    )
 
 
 def test_a_check_that_a_gate_ignores_does_not_count() -> None:
