@@ -78,7 +78,8 @@ def show(found: Outcome, every: bool = False) -> None:
         out.print(table)
     seconds = (found.finished - found.started).total_seconds()
     again = f", {found.resumed} of them before" if found.resumed else ""
-    said = f"{counted(found.orphans, 'orphan row')}, {escape(found.scope)}{again}"
+    part = "" if found.looked == len(found.audits) else " in what was looked at"
+    said = f"{counted(found.orphans, 'orphan row')}{part}, {escape(found.scope)}{again}"
     out.print(
         f"{found.environment}: {said}; {seconds:.1f} s at {found.position}",
         soft_wrap=True,

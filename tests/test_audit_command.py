@@ -155,7 +155,10 @@ def test_a_budget_that_is_no_time(auditor: Auditor) -> None:
 def test_a_used_up_budget_is_not_looked_and_not_clean(auditor: Auditor) -> None:
     found = auditor("--budget", "0s")
     assert found.returncode == 3
-    assert "staging: 0 orphan rows, 0 of 57 relationships looked at, not: " in found.stdout
+    assert (
+        "staging: 0 orphan rows in what was looked at, 0 of 57 relationships looked at, not: "
+        in found.stdout
+    )
     assert set(auditor.states().values()) == {"not looked"}
 
 
