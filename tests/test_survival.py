@@ -401,7 +401,8 @@ def could_not(shop: Shop, process: subprocess.Popen[str]) -> None:
         (audit,) = json.loads(kept.read_text(encoding="utf-8"))["audits"]
         assert audit["state"] == "could not look"
         assert (
-            "shop: 0 orphan rows, 0 of 1 relationships looked at, not: orders.customer_id; " in out
+            "shop: 0 orphan rows in what was looked at, 0 of 1 relationships looked at,"
+            " not: orders.customer_id; " in out
         )
     else:  # nothing was counted
         assert "hint: " in err
