@@ -15,7 +15,7 @@ WORKFLOWS := .github/workflows
 # scripts in a virtual environment name its place: one that was moved is made again
 $(shell [ "$$(cat "$(VENV)/.place" 2>/dev/null)" = "$$(pwd -P)" ] || rm -f "$(VENV)/.locked" "$(INSTALLED)")
 
-.PHONY: help demo test oracle check docs bench lock audit dist sbom clean
+.PHONY: help demo test oracle check docs bench bench-site lock audit dist sbom clean
 
 help:
 	@echo "make demo           run the runbook on three demo environments and build the site"
@@ -25,6 +25,7 @@ help:
 	@echo "make check          style, types, workflows and the lock file"
 	@echo "make docs           build the site from the run records that are there"
 	@echo "make bench          the benchmarks"
+	@echo "make bench-site     a large site, and its notebooks the stock way"
 	@echo "make lock           write requirements.lock anew (UPGRADE=1 for newer versions)"
 	@echo "make audit          look for known vulnerabilities of everything in requirements.lock"
 	@echo "make dist           build the wheel and the source distribution into dist/"
@@ -54,6 +55,9 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	"$(BIN)/python" -m tests.bench
+
+bench-site: $(INSTALLED)
+	"$(BIN)/python" -m tests.bench.site
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }

@@ -159,13 +159,16 @@ def _line(values: Sequence[float | None], largest: float, top: int) -> Iterator[
         else (LABEL + at * width, top + LINE - 10 - (LINE - 16) * value / largest)
         for at, value in enumerate(values)
     ]
-    for before, after in pairwise(points):
-        if before and after:
-            yield (
-                f'<line x1="{before[0]:.1f}" y1="{before[1]:.1f}" x2="{after[0]:.1f}"'
-                f' y2="{after[1]:.1f}" stroke="currentColor" stroke-width="1.5"/>'
-            )
-    yield from (f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="3"/>' for at in points if at)
+    joined = "".join(
+        f"M{before[0]:.0f} {before[1]:.1f}L{after[0]:.0f} {after[1]:.1f}"
+        for before, after in pairwise(points)
+        if before and after
+    )
+    if joined:
+        yield f'<path d="{joined}" stroke="currentColor" stroke-width="1.5"/>'
+    marks = "".join(f"M{at[0]:.0f} {at[1]:.1f}h0" for at in points if at)
+    if marks:  # a line of no length with round ends is a dot
+        yield (f'<path d="{marks}" stroke="currentColor" stroke-width="6" stroke-linecap="round"/>')
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:

@@ -6,22 +6,29 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from runbook import record
-from runbook.errors import IncompleteError
-from runbook.findings import Audit, AuditState, CensusRow, KeyState
+from runbook import past_runs
+from runbook.findings import Audit, CensusRow
+from runbook.past_runs import NOT_LOOKED, Count
 from runbook.record import RunRecord
 from runbook.relationships import Relationship, Relationships
-from runbook.schema import TableName
 from runbook.settings import Settings
 
-NOT_LOOKED = AuditState.NOT_LOOKED.value
+__all__ = [
+    "NOT_LOOKED",
+    "Cell",
+    "Count",
+    "Row",
+    "as_csv",
+    "as_json",
+    "history",
+    "leak",
+    "take",
+]
 
 
 @dataclass(frozen=True)
@@ -183,63 +190,16 @@ def _plain(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-@dataclass(frozen=True)
-class Count:
-    """A relationship in one run: its orphan rows where they were counted exactly, else None."""
-
-    environment: str
-    run_id: str
-    measured: datetime
-    key: str
-    rows: str
-    orphans: int | None
-
-
 def history(settings: Settings, environment: str) -> dict[str, tuple[Count, ...]]:
     """The counts of every run of ``environment`` by relationship id, the oldest first.
 
     A record that cannot be read raises :class:`IncompleteError`: a gap must not look like a change.
     """
     found: dict[str, list[Count]] = {}
-    for path in sorted((settings.runs / environment).glob(f"*/{record.FILE_NAME}")):
-        for name, count in _counts(path, environment):
+    for run in past_runs.of(settings.runs, environment):
+        for name, count in run.counts.items():
             found.setdefault(name, []).append(count)
     return {name: tuple(counts) for name, counts in found.items()}
-
-
-def _counts(path: Path, environment: str) -> Iterator[tuple[str, Count]]:
-    """What one run counted; read as plain JSON, since there may be many of them and large."""
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-        measured = datetime.fromisoformat(run["started"])
-        audits = {_id(audit["relationship"]): audit for audit in run["audits"]}
-        for row in run["census"]:
-            name = _id(row["relationship"])
-            audit = audits.get(name)
-            yield (
-                name,
-                Count(
-                    environment,
-                    str(run["run_id"]),
-                    measured,
-                    KeyState(row["state"]).value,
-                    AuditState(audit["state"]).value if audit else NOT_LOOKED,
-                    audit["orphans"] if audit and audit["exact"] else None,
-                ),
-            )
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise IncompleteError(
-            f"{path}: not a run record: {error!r}", "remove the folder and run the runbook again"
-        ) from None
-
-
-def _id(relationship: Mapping[str, Any]) -> str:
-    """The id of a relationship as a run record spells it."""
-    ends = [
-        (TableName(**relationship[side]), ", ".join(relationship[columns]))
-        for side, columns in (("child", "columns"), ("parent", "references"))
-    ]
-    return " -> ".join(f"{table}({columns})" for table, columns in ends)
 
 
 def leak(counts: Sequence[Count]) -> tuple[int, float] | None:

@@ -30,7 +30,7 @@ ROWS = (
         " context auditing doctor by_hand jupyter status"
         " kernels execution preflight resumption"
     ),
-    "facts ledger charts erd report markup comparison site",
+    "facts ledger past_runs charts erd report markup comparison site",
     "cli demo progress messages completion manual command_reference terminal audit_output __main__",
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS, 1) for name in row.split()}

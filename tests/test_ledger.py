@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,17 +15,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from runbook import ledger, record, remedies
+from runbook import ledger, past_runs, record, remedies
 from runbook.errors import IncompleteError
 from runbook.facts import Facts
-from runbook.findings import Audit, AuditState, Born, CensusRow, KeyState
+from runbook.findings import Audit, AuditState, Born, CensusRow, Evidence, KeyState
 from runbook.ledger import Cell, Count, Row
 from runbook.record import RunRecord
 from runbook.relationships import Exemption, Relationship, Relationships
 from runbook.schema import Action, Match, TableName
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import ledger_page, relationship_page
+from runbook.site import ledger_page, pages, relationship_page
 from tests import project
 from tests.places import HOSTILE
 from tests.test_record import RUN
@@ -207,9 +209,9 @@ def test_the_page_has_all_that_is_known() -> None:
     (row, _) = rows(run("staging", (ITEM, KeyState.MISSING, audit)))
     text = page(row, staging=(count(0, 1), count(1, None), count(2, 3)))
     for said in (
-        "<h1>orders&#46;user&#95;id</h1>".replace("&#46;", "."),
+        "<h1>orders.user_id</h1>",
         "an order has a buyer",
-        "why; 7, 8; born, by created&#95;at: 2026-01-01 to 2026-02-02",
+        "why; 7, 8; born, by created_at: 2026-01-01 to 2026-02-02",
         "Leak in staging: 2 orphan rows more since the count before, &#43;1.0 a day.".replace(
             "&#43;", "+"
         ),
@@ -299,3 +301,61 @@ def psql(connect: Any) -> Any:
         with connect("remedies", None) as session:
             yield session
         admin.execute("DROP DATABASE remedies WITH (FORCE)")
+
+
+def test_runs_that_found_the_same_are_one_row() -> None:
+    (row, _) = rows(run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 3))))
+    text = page(row, staging=(count(0, 1), count(1, 3), count(2, 3)))
+    found = [
+        re.sub(r"<[^>]+>", "|", line)
+        for line in text.partition("Orphan rows by run</caption>")[2].splitlines()
+        if line.startswith("<tr><td>")
+    ]
+    assert [[word for word in line.split("|") if word] for line in found] == [
+        ["staging", "2026-11-24 09:00 to 2026-11-25 09:00 UTC", "2", "missing",
+         "orphans", "3"],
+        ["staging", "2026-11-23 09:00 UTC", "1", "missing", "orphans", "1"],
+    ]  # fmt: skip
+
+
+def test_checks_that_name_a_relationship_are_found_by_its_label() -> None:
+    evidence = Evidence.of(("relationship", "n"), [(ITEM.label, 1), (ITEM.label, 2)], "")
+    check = replace(RUN.checks[0], evidence=(evidence, evidence))
+    found = relationship_page.naming({"staging": RUN.model_copy(update={"checks": (check,)})})
+    assert found == {ITEM.label: (("staging", check),)}
+
+
+def test_a_record_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
+    settings = kept(tmp_path, run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 2))))
+    folder = tmp_path / "runs" / "staging" / "2026-0"
+    first = past_runs.whole(folder)
+    assert past_runs.whole(folder) is first
+    assert ledger.history(settings, "staging")[ITEM.id][0].orphans == 2
+    record.write(folder, first.model_copy(update={"audits": (counted(ITEM, 7),)}))
+    assert past_runs.whole(folder).audits[0].orphans == 7
+    assert ledger.history(settings, "staging")[ITEM.id][0].orphans == 7
+
+
+def test_a_large_record_is_published_compressed(tmp_path: Path) -> None:
+    small = run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 2)))
+    settings = kept(tmp_path, small)
+    folder = tmp_path / "runs" / "staging" / "2026-0"
+    given = settings.environments["staging"], past_runs.whole(folder)
+    assert "[run.json](run.json)" in pages.environment_page(settings, *given)
+    padded = " " * pages.LARGEST_RECORD + (folder / "run.json").read_text(encoding="utf-8")
+    (folder / "run.json").write_text(padded, encoding="utf-8")
+    assert "[run.json.gz](run.json.gz)" in pages.environment_page(settings, *given)
+    assert gzip.decompress(pages.published(folder)) == padded.encode()
+    assert pages.published(folder) == pages.published(folder)  # no time in it
+
+
+def test_the_page_of_many_relationships_shows_the_first() -> None:
+    items = tuple(replace(ITEM, columns=(f"c{number}",)) for number in range(pages.PLAIN_ROWS + 7))
+    many = run("staging", *((item, KeyState.MISSING, counted(item, 1)) for item in items))
+    text = pages.relationships_page(SETTINGS.environments["staging"], many)
+    assert text.count("<tbody>") == 2
+    assert text.count("<tr><td>") == 2 * pages.PLAIN_ROWS
+    assert text.count('<p>And 7 more in the <a href="../../ledger/">ledger</a>.</p>') == 2
+    assert len(text.encode()) < 100_000
+    few = run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 1)))
+    assert "more in the" not in pages.relationships_page(SETTINGS.environments["staging"], few)

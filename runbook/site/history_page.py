@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runbook import comparison, markup, record
+from runbook import comparison, markup, past_runs
 from runbook.comparison import Change
 from runbook.environment import Environment
-from runbook.findings import AuditState, counted
+from runbook.findings import counted
 from runbook.markup import Html
+from runbook.past_runs import Past
 from runbook.record import RunRecord
 from runbook.settings import Settings
 
 SHOWN_RUNS = 30
 SHOWN_CHANGES = 150
+OUT_OF_SEARCH = "---\nsearch:\n  exclude: true\n---\n"  # tables stay out of it
 
 
 def render(settings: Settings, environment: Environment, runs: Mapping[str, RunRecord]) -> str:
     """Markdown; ``runs`` are the newest runs by environment."""
     run = runs[environment.name]
     folder = settings.runs / environment.name
-    lines = [f"# Runs of {markup.text(environment.title)}", "", _runs(folder), ""]
+    lines = [OUT_OF_SEARCH, f"# Runs of {markup.text(environment.title)}", "", _runs(folder), ""]
     before = comparison.earlier(folder, run.run_id)
     lines += ["## Since the run before", ""]
-    lines += [_changes(record.read(before), run) if before else "There is none before it.", ""]
+    lines += [_changes(past_runs.whole(before), run) if before else "There is none before it.", ""]
     for name, other in runs.items():
         if name != environment.name:
             title = markup.text(settings.environments[name].title)
@@ -33,24 +35,22 @@ def render(settings: Settings, environment: Environment, runs: Mapping[str, RunR
 
 
 def _runs(folder: Path) -> str:
-    found = sorted((path.parent for path in folder.glob(f"*/{record.FILE_NAME}")), reverse=True)
-    rows = [_row(record.read(path)) for path in found[:SHOWN_RUNS]]
+    found = past_runs.of(folder.parent, folder.name)[::-1]
+    rows = [_row(run) for run in found[:SHOWN_RUNS]]
     more = f"<p>And {len(found) - SHOWN_RUNS:,} older.</p>" if len(found) > SHOWN_RUNS else ""
     columns = ("run", "finished", "verdict", "steps", "relationships looked at", "orphan rows")
     return markup.table(columns, rows, "Runs, the newest first") + more
 
 
-def _row(run: RunRecord) -> tuple[str | int | Html, ...]:
-    verdict = run.verdict(run.gate)
-    looked = [a for a in run.audits if a.state in (AuditState.CLEAN, AuditState.ORPHANS)]
-    whole = run.audits and len(looked) == len(run.audits)
+def _row(run: Past) -> tuple[str | int | Html, ...]:
+    whole = run.audits and run.looked == run.audits
     return (
         run.run_id,
         Html(markup.moment(run.finished)),
-        Html(markup.state(verdict.state if verdict else "UNKNOWN")),
-        f"{sum(step.status == 'succeeded' for step in run.steps)} of {len(run.steps)}",
-        f"{len(looked)} of {len(run.audits)}",
-        sum(audit.orphans or 0 for audit in looked) if whole else "unknown",
+        Html(markup.state(run.verdict)),
+        f"{run.succeeded} of {run.steps}",
+        f"{run.looked} of {run.audits}",
+        run.orphans if whole else "unknown",
     )
 
 

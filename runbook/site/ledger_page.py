@@ -31,7 +31,8 @@ def documents(settings: Settings, facts: Facts) -> dict[str, str]:
     found = ledger.as_json(settings, rows, links)
     return {
         f"{FOLDER}/index.md": _page(settings, rows, links),
-        f"{FOLDER}/ledger.json": json.dumps(found, ensure_ascii=False, indent=None) + "\n",
+        f"{FOLDER}/ledger.json": json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+        + "\n",
         f"{FOLDER}/ledger.csv": ledger.as_csv(rows),
     }
 
@@ -90,10 +91,11 @@ def write_relationships(settings: Settings, site: Path) -> int:
     facts = all_facts.collect(settings)
     relationships = settings.relationships()
     histories = {name: ledger.history(settings, name) for name in settings.environments}
+    naming = relationship_page.naming(facts.runs)
     today = judgement.now().date()
     for row in ledger.take(settings, relationships, facts.runs):
         exemption = relationships.exception_for(row.relationship)
-        page = relationship_page.render(row, exemption, histories, facts.runs, today)
+        page = relationship_page.render(row, exemption, histories, naming, today)
         folder = site / PAGES / _slug(row)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.html").write_text(page, encoding="utf-8")

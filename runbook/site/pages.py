@@ -5,6 +5,7 @@ A file is only written when its content changes, so that nothing is rendered twi
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 from runbook import facts as all_facts
@@ -20,13 +21,15 @@ from runbook.verdict import CriterionState, State, Tier, Verdict
 
 MOST_REASONS = 4
 FOLDER = "results"
+PLAIN_ROWS = 150  # of a table; beyond, the page would weigh more than a reader wants to load
+LARGEST_RECORD = 1_000_000  # bytes of a run.json that is published as it is
 
 
 def write(settings: Settings) -> tuple[Path, ...]:
     """Write all result pages; files of earlier builds that no run accounts for are removed."""
     docs = settings.path(settings.project.docs)
     facts = all_facts.collect(settings)
-    pages: dict[str, str] = {
+    pages: dict[str, str | bytes] = {
         f"{FOLDER}/index.md": overview(settings, facts),
         f"{FOLDER}/run.schema.json": record.as_json(record.json_schema()),
     }
@@ -40,7 +43,7 @@ def write(settings: Settings) -> tuple[Path, ...]:
         folder = settings.runs / environment.name / run.run_id
         pages[f"{home}/relationships.md"] = relationships_page(environment, run)
         pages[f"{home}/history.md"] = history_page.render(settings, environment, facts.runs)
-        pages[f"{home}/run.json"] = (folder / record.FILE_NAME).read_text(encoding="utf-8")
+        pages[f"{home}/{record_file(folder)}"] = published(folder)
         if (folder / junit.FILE_NAME).exists():
             pages[f"{home}/junit.xml"] = (folder / junit.FILE_NAME).read_text(encoding="utf-8")
         for step in run.steps:
@@ -56,8 +59,21 @@ def write(settings: Settings) -> tuple[Path, ...]:
     return tuple(docs / name for name in pages)
 
 
-def _write(path: Path, content: str) -> None:
-    if path.exists() and path.read_text(encoding="utf-8") == content:
+def record_file(folder: Path) -> str:
+    """What the record of the run in ``folder`` is called on the site: a large one is compressed."""
+    size = (folder / record.FILE_NAME).stat().st_size
+    return record.FILE_NAME if size <= LARGEST_RECORD else f"{record.FILE_NAME}.gz"
+
+
+def published(folder: Path) -> bytes:
+    """The record of the run in ``folder`` as the site has it; the same bytes at every build."""
+    content = (folder / record.FILE_NAME).read_bytes()
+    return gzip.compress(content, mtime=0) if len(content) > LARGEST_RECORD else content
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    content = content.encode() if isinstance(content, str) else content
+    if path.exists() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     record.write_atomically(path, content)
@@ -75,7 +91,7 @@ def _remove_others(docs: Path, wanted: set[str]) -> None:
 
 def overview(settings: Settings, facts: Facts) -> str:
     """The start of the results: the verdicts, and every relationship in every environment."""
-    lines = ["# Results", "", panel(settings, facts, f"{FOLDER}/"), ""]
+    lines = ["# Results", "", "## The newest runs", "", panel(settings, facts, f"{FOLDER}/"), ""]
     lines += ["Every relationship in every environment is in the [ledger](ledger/index.md).", ""]
     lines += [_schema_line(), ""]
     return "\n".join(lines)
@@ -169,7 +185,8 @@ def environment_page(settings: Settings, environment: Environment, run: RunRecor
         lines += [f"## {title}", "", report.show(verdict).content, ""]
     lines += ["## Self-test", "", _self_test(run), "", "## Steps", "", _steps(run), ""]
     lines += ["## Checks", "", _checks(run), ""]
-    files = ("[run.json](run.json)", "[junit.xml](junit.xml)", "[badge](badge.svg)")
+    name = record_file(settings.runs / environment.name / run.run_id)
+    files = (f"[{name}]({name})", "[junit.xml](junit.xml)", "[badge](badge.svg)")
     lines += [" · ".join(("[Relationships and orphan rows](relationships.md)", *files)), ""]
     return "\n".join(lines)
 
@@ -233,11 +250,20 @@ def _checks(run: RunRecord) -> str:
     return markup.table(("criterion", "check", "state", "found"), rows, "Checks of the run")
 
 
+def _left(rows: int) -> str:
+    left = rows - PLAIN_ROWS
+    return (
+        f'\n<p>And {left:,} more in the <a href="../../ledger/">ledger</a>.</p>' if left > 0 else ""
+    )
+
+
 def relationships_page(environment: Environment, run: RunRecord) -> str:
     """Census and audits of one environment as tables."""
     census: tuple[CensusRow, ...] = run.census
-    lines = [f"# Relationships in {environment.name}", "", report.census_table(census), ""]
-    lines += ["## Orphan rows", "", report.audit_table(run.audits), ""]
+    title = f"# Relationships in {environment.name}"
+    lines = [history_page.OUT_OF_SEARCH, title, "", report.census_table(census[:PLAIN_ROWS])]
+    lines += [_left(len(census)), "", "## Orphan rows", ""]
+    lines += [report.audit_table(run.audits[:PLAIN_ROWS]), _left(len(run.audits)), ""]
     if run.lookalikes:
         lines += ["## Not orphan rows", "", report.lookalike_table(run.lookalikes), ""]
     return "\n".join(lines)

@@ -25,6 +25,7 @@ from runbook.site import erd_page, figures, fleet, ledger_page, pages, policy
 RESULTS = f"{pages.FOLDER}/index.md"
 
 _log = logging.getLogger("mkdocs.plugins.runbook")
+LARGEST_SEARCHED = 50_000  # characters of a notebook page; a larger one is tables
 _STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
 _PLAIN = re.compile(r'<div class="clipboard-copy-txt".*?</div>', re.DOTALL)
@@ -114,4 +115,6 @@ class RunbookPlugin(BasePlugin[Options]):
             return html
         for pattern in (_STYLE, _SCRIPT, _COPY, _PLAIN):
             html = pattern.sub("", html)
+        if len(html) > LARGEST_SEARCHED:
+            page.meta["search"] = {"exclude": True}
         return html.replace("highlight-ipynb", "highlight")

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import groupby
 
 from runbook import charts, ledger, markup, migration, remedies
 from runbook.findings import Audit, CheckResult, counted
@@ -16,7 +17,10 @@ from runbook.relationships import Exemption
 from runbook.site import light
 
 SHOWN_RUNS = 30
+Naming = Mapping[str, Sequence[tuple[str, CheckResult]]]
 TRAIL = (("Home", ""), ("Results", "results/"), ("Ledger", "results/ledger/"))
+# neither Markdown nor a template sees this page: to HTML these are letters like any other
+_HARMLESS = (("&#95;", "_"), ("&#42;", "*"))
 _WORD = re.compile(r"[^a-z0-9]+")
 
 
@@ -31,10 +35,13 @@ def render(
     row: Row,
     exemption: Exemption | None,
     histories: Mapping[str, Mapping[str, Sequence[Count]]],
-    runs: Mapping[str, RunRecord],
+    naming: Naming,
     today: date,
 ) -> str:
-    """The page as HTML; ``histories`` are counts by relationship id, by environment."""
+    """The page as HTML; ``histories`` are counts by relationship id, by environment.
+
+    ``naming`` is what :func:`naming` returns for the newest runs.
+    """
     item = row.relationship
     counts = {name: found.get(item.id, ()) for name, found in histories.items()}
     parts = [
@@ -50,9 +57,12 @@ def render(
         "<h2>SQL</h2>",
         *_sql(row),
         "<h2>Checks that name it</h2>",
-        _checks(row, runs),
+        _checks(row, naming),
     ]
-    return light.page(item.label, "\n".join(filter(None, parts)), "../../../", TRAIL)
+    page = light.page(item.label, "\n".join(filter(None, parts)), "../../../", TRAIL)
+    for entity, character in _HARMLESS:
+        page = page.replace(entity, character)
+    return page
 
 
 def _about(row: Row) -> str:
@@ -139,37 +149,58 @@ def _history(counts: Mapping[str, Sequence[Count]]) -> str:
     shown = {name: found[-SHOWN_RUNS:] for name, found in counts.items() if found}
     if not shown:
         return "<p>No run has looked at it.</p>"
-    series = [(name, [count.orphans for count in found]) for name, found in shown.items()]
+    all_of = {name: [count.orphans for count in found] for name, found in shown.items()}
+    moved = [(name, found) for name, found in all_of.items() if len(set(found)) > 1]
+    title = "Orphan rows where they changed, the newest run to the right"
     rows = [
-        (
-            count.environment,
-            Html(markup.moment(count.measured)),
-            Html(markup.state(count.key)),
-            Html(markup.state(count.rows)),
-            count.orphans if count.orphans is not None else "unknown",
-        )
+        _unchanged(tuple(same))
         for found in shown.values()
-        for count in reversed(found)
+        for _, same in groupby(reversed(found), lambda one: (one.key, one.rows, one.orphans))
     ]
-    columns = ("environment", "run", "key", "rows", "orphan rows")
+    columns = ("environment", "run", "runs", "key", "rows", "orphan rows")
     return (
-        charts.steps("Orphan rows, the newest run to the right", "rows", series)
-        + "".join(_leak(name, found) for name, found in counts.items())
+        (charts.steps(title, "rows", moved) if moved else "<p>No count changed.</p>")
+        + _leaks(counts)
         + markup.table(columns, rows, "Orphan rows by run")
     )
 
 
-def _leak(environment: str, counts: Sequence[Count]) -> str:
+def _unchanged(same: Sequence[Count]) -> tuple[str | int | Html, ...]:
+    """Neighbouring runs that found the same, the newest first, as one row."""
+    last, first = same[0], same[-1]
+    span = f"{last.measured:%Y-%m-%d %H:%M} UTC"
+    if len(same) > 1:
+        span = f"{first.measured:%Y-%m-%d %H:%M} to {span}"
+    return (
+        last.environment,
+        span,
+        len(same),
+        Html(markup.state(last.key)),
+        Html(markup.state(last.rows)),
+        last.orphans if last.orphans is not None else "unknown",
+    )
+
+
+def _leaks(counts: Mapping[str, Sequence[Count]]) -> str:
+    """What is said of each environment; those of which the same is said share a sentence."""
+    found: dict[str, list[str]] = {}
+    for name, of_one in counts.items():
+        found.setdefault(_leak(of_one), []).append(name)
+    return "".join(
+        f"<p>Leak in {markup.text(', '.join(names))}: {markup.text(said)}.</p>"
+        for said, names in found.items()
+    )
+
+
+def _leak(counts: Sequence[Count]) -> str:
     found = ledger.leak(counts)
     if found is None:
-        said = "not known: it takes two exact counts"
-    else:
-        new, daily = found
-        change = counted(abs(new), "orphan row")
-        word = "no change" if not new else f"{change} {'more' if new > 0 else 'fewer'}"
-        rate = f", {daily:+,.1f} a day" if new else ""
-        said = f"{word} since the count before{rate}"
-    return f"<p>Leak in {markup.text(environment)}: {markup.text(said)}.</p>"
+        return "not known: it takes two exact counts"
+    new, daily = found
+    change = counted(abs(new), "orphan row")
+    word = "no change" if not new else f"{change} {'more' if new > 0 else 'fewer'}"
+    rate = f", {daily:+,.1f} a day" if new else ""
+    return f"{word} since the count before{rate}"
 
 
 def _sql(row: Row) -> list[str]:
@@ -191,8 +222,7 @@ def _sql(row: Row) -> list[str]:
     ]
 
 
-def _checks(row: Row, runs: Mapping[str, RunRecord]) -> str:
-    label = row.relationship.label
+def _checks(row: Row, naming: Naming) -> str:
     rows = [
         (
             Html(f'<a href="../../{name}/">{markup.text(name)}</a>'),
@@ -200,9 +230,7 @@ def _checks(row: Row, runs: Mapping[str, RunRecord]) -> str:
             Html(markup.state(check.status)),
             check.message,
         )
-        for name, run in runs.items()
-        for check in run.checks
-        if _names(check, label)
+        for name, check in naming.get(row.relationship.label, ())
     ]
     if not rows:
         return "<p>None has it in its evidence.</p>"
@@ -210,5 +238,13 @@ def _checks(row: Row, runs: Mapping[str, RunRecord]) -> str:
     return markup.table(columns, rows, "Checks with it in their evidence")
 
 
-def _names(check: CheckResult, label: str) -> bool:
-    return any(label in row for table in check.evidence for row in table.rows)
+def naming(runs: Mapping[str, RunRecord]) -> Naming:
+    """For each value in the evidence of a check: the checks that have it, with the environment."""
+    found: dict[str, dict[tuple[str, str], tuple[str, CheckResult]]] = {}
+    for name, run in runs.items():
+        for check in run.checks:
+            for table in check.evidence:
+                for value in (value for row in table.rows for value in row):
+                    if isinstance(value, str):
+                        found.setdefault(value, {})[name, check.check] = name, check
+    return {value: tuple(checks.values()) for value, checks in found.items()}
