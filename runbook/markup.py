@@ -80,10 +80,10 @@ def state(value: str) -> str:
 
 
 def code(value: str) -> str:
-    """A block of code, unformatted."""
+    """A block of code, unformatted; the keyboard reaches and scrolls it."""
     lines = ("".join(_visible(character) for character in line) for line in value.split("\n"))
     shown = "\n".join(lines).translate(_INERT)
-    return f'<pre class="rb-code"><code>{shown}</code></pre>'
+    return f'<pre class="rb-code" tabindex="0"><code>{shown}</code></pre>'
 
 
 class Html(str):
@@ -98,7 +98,10 @@ def cell(value: Value | datetime | Html) -> str:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Value | Html]], caption: str = "") -> str:
     """A table that scrolls on a narrow screen; numbers are aligned to the right."""
-    head = "".join(f'<th scope="col">{text(column)}</th>' for column in columns)
+    head = "".join(
+        f'<th scope="col">{text(column)}</th>' if column else "<td></td>"  # it heads nothing
+        for column in columns
+    )
     body = "\n".join(
         "<tr>"
         + "".join(

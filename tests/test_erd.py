@@ -208,7 +208,7 @@ def test_a_thousand_tables() -> None:
     assert len(text.encode()) < 1_500_000
     links = [str(link.get("href")) for link in parsed(text).iter(f"{SVG}a")]
     assert len({link for link in links if link.startswith("../relationships/")}) == 2500
-    assert sum(link.startswith("../ledger/?q=") for link in links) == 1000
+    assert sum(link.startswith("../ledger/?find=") for link in links) == 1000
 
 
 def test_tables_that_many_refer_to_do_not_make_one_heap_of_all() -> None:
@@ -318,7 +318,7 @@ def test_hostile_names_are_inert(name: str, tmp_path: Path) -> None:
             f"{SVG}{tag}" for tag in ("svg", "style", "g", "a", "title", "rect", "path", "text")
         }
         links = [str(element.get("href")) for element in tree.iter(f"{SVG}a")]
-        assert all(link.startswith(("../ledger/?q=", "../relationships/")) for link in links)
+        assert all(link.startswith(("../ledger/?find=", "../relationships/")) for link in links)
     assert json.loads(found["erd.json"])["tables"]
     for text in (found["erd.svg"], found["index.md"]):
         for harm in ("<script>alert", "{{", "{%", "\u202e", "<b>", 'javascript:x"'):

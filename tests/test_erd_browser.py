@@ -10,29 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from runbook.findings import AuditState, KeyState
 from runbook.settings import read as read_settings
 from runbook.site import erd_page
 from tests import erd_site, project, schemas
-from tests.test_browser import CHROMIUM, OPTIONS
+from tests.browsing import SCREENS, keep, screen_id
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 TELECORE = read_settings(project.ROOT).relationships().items
 LARGE = schemas.large()
 Open = Callable[..., AbstractContextManager[Any]]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine; on Debian: apt install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield browser
-        browser.close()
 
 
 @contextmanager
@@ -67,12 +57,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def visit(browser: Any) -> Open:
+def visit(chromium: Any) -> Open:
     """``visit(url, **context)``: the page, which must not complain or ask another host."""
 
     @contextmanager
     def opened(url: str, expected: tuple[str, ...] = (), **options: Any) -> Iterator[Any]:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
         page = context.new_page()
         complaints: list[str] = []
         foreign: list[str] = []
@@ -110,13 +100,10 @@ def chosen(page: Any) -> Any:
     return page.locator("a.rb-chosen")
 
 
-SCREENS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
-
-
-@pytest.mark.parametrize("screen", SCREENS, ids=lambda screen: f"{screen[0]}-{screen[1]}")
+@pytest.mark.parametrize("screen", SCREENS, ids=screen_id)
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_the_picture_on_a_screen(
-    request: pytest.FixtureRequest, visit: Open, size: str, screen: tuple[int, str], tmp_path: Path
+    request: pytest.FixtureRequest, visit: Open, size: str, screen: tuple[int, str]
 ) -> None:
     width, scheme = screen
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
@@ -128,7 +115,7 @@ def test_the_picture_on_a_screen(
         view = page.locator(".rb-erd-view").bounding_box()
         assert view["width"] >= width * 0.7
         assert view["height"] >= 300
-        page.screenshot(path=tmp_path / f"{size}-{width}-{scheme}.png")
+        keep(page, f"erd-{size}-{width}-{scheme}")
 
 
 def test_colours_follow_the_scheme(small: str, visit: Open) -> None:
@@ -276,11 +263,11 @@ def test_a_table_and_its_neighbours_by_keyboard(small: str, visit: Open) -> None
 def test_links_lead_to_the_ledger_and_to_the_relationship(small: str, visit: Open) -> None:
     with visit(f"{small}?table=public.punchlists") as page:
         box = page.locator("a.rb-table-box", has_text="workflow_stages")
-        assert box.get_attribute("href") == "../ledger/?q=workflow_stages"
+        assert box.get_attribute("href") == "../ledger/?find=workflow_stages"
         link = page.locator("a.rb-row").first.get_attribute("href")
         assert link.startswith("../relationships/public-punchlists-workflow-instance-id-")
         ledger = page.get_by_role("link", name="In the ledger").get_attribute("href")
-        assert ledger == "../ledger/?q=punchlists"
+        assert ledger == "../ledger/?find=punchlists"
 
 
 def test_the_environment_changes_states_and_no_place(small: str, visit: Open) -> None:
@@ -395,8 +382,8 @@ def test_the_file_is_a_picture_of_its_own(large: str, visit: Open) -> None:
         assert line.evaluate("e => getComputedStyle(e).stroke") == "rgb(163, 22, 33)"
 
 
-def test_what_could_not_be_loaded_is_told(small: str, browser: Any) -> None:
-    page = browser.new_page()
+def test_what_could_not_be_loaded_is_told(small: str, chromium: Any) -> None:
+    page = chromium.new_page()
     page.route("**/erd.json", lambda route: route.fulfill(status=404))
     page.goto(small)
     expect(page.get_by_role("status")).to_have_text(

@@ -35,7 +35,9 @@ def test_text_is_inert_and_shows_itself(value: str) -> None:
 @given(st.text(st.characters()))
 def test_code_is_inert_and_keeps_its_lines(value: str) -> None:
     found = markup.code(value)
-    inner = found.removeprefix('<pre class="rb-code"><code>').removesuffix("</code></pre>")
+    inner = found.removeprefix('<pre class="rb-code" tabindex="0"><code>').removesuffix(
+        "</code></pre>"
+    )
     assert not ACTIVE & set(ENTITY.sub("", inner))
     assert inner.count("\n") == value.count("\n")
     if all(line.isprintable() for line in value.split("\n")):
@@ -138,3 +140,8 @@ def test_a_table_without_a_caption_has_a_label() -> None:
     assert markup.table(("a",), []).startswith(
         '<div class="rb-table" tabindex="0" role="region" aria-label="table"><table>\n'
     )
+
+
+def test_a_column_without_a_title_has_no_heading() -> None:
+    found = markup.table(("", "rows"), ())
+    assert '<thead><tr><td></td><th scope="col">rows</th></tr></thead>' in found

@@ -29,8 +29,8 @@ from runbook.errors import IncompleteError, UsageError
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
 from tests import project
+from tests.browsing import chromium as browser
 from tests.commands import Runbook
-from tests.test_browser import browser
 
 __all__ = ["browser"]  # a fixture
 

@@ -24,7 +24,7 @@
     const states = [...new Set(ledger.rows.flatMap((row) => row.cells.flatMap((c) => [c.key, c.rows])))];
     const query = new URLSearchParams(location.search);
     const view = {
-      q: query.get("q") || "",
+      find: query.get("find") || "",
       state: query.get("state") || "",
       environment: query.get("environment") || "",
       differ: query.has("differ"),
@@ -33,7 +33,7 @@
       page: Math.max(0, Number(query.get("page") || 1) - 1),
     };
 
-    const search = make("input", { type: "search", id: "rb-q", value: view.q });
+    const search = make("input", { type: "search", id: "rb-find", value: view.find });
     const select = (id, options, chosen) => {
       const box = make("select", { id });
       for (const [value, title] of options) {
@@ -70,7 +70,7 @@
     place.firstChild.addEventListener("submit", (event) => event.preventDefault());
 
     const wanted = (row) => {
-      const words = view.q.toLowerCase().split(/\s+/).filter(Boolean);
+      const words = view.find.toLowerCase().split(/\s+/).filter(Boolean);
       const text = `${row.label} ${row.target} ${row.group} ${row.priority} ${row.alert}`.toLowerCase();
       if (!words.every((word) => text.includes(word))) return false;
       if (view.differ && !row.disagreement) return false;
@@ -179,7 +179,7 @@
     }
     function remember() {
       const kept = new URLSearchParams();
-      for (const name of ["q", "state", "environment", "sort"]) if (view[name]) kept.set(name, view[name]);
+      for (const name of ["find", "state", "environment", "sort"]) if (view[name]) kept.set(name, view[name]);
       if (view.differ) kept.set("differ", "");
       if (view.down) kept.set("down", "");
       if (view.page) kept.set("page", view.page + 1);
@@ -188,7 +188,7 @@
     }
     const changed = () => {
       Object.assign(view, {
-        q: search.value,
+        find: search.value,
         state: state.value,
         environment: environment.value,
         differ: differ.checked,

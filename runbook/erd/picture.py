@@ -23,7 +23,7 @@ Pages = Mapping[str, str]
 
 def ledger_url(table: Table) -> str:
     """The table's relationships in the ledger."""
-    return f"{LEDGER}?q={quote(table.name.label[:200], safe='')}"
+    return f"{LEDGER}?find={quote(table.name.label[:200], safe='')}"
 
 
 def svg(diagram: Diagram, cells: Cells, pages: Pages, title: str, *, alone: bool = False) -> str:
