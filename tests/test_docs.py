@@ -269,7 +269,7 @@ def fault_of(words: list[str]) -> str:
     if program not in PROGRAMS:
         return f"unknown program {program!r}"
     if program == "make":
-        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         unknown = [word for word in words[1:] if "=" not in word and word not in targets]
         return f"no target {unknown[0]!r} in the Makefile" if unknown else ""
     if program == "papermill":
