@@ -24,7 +24,7 @@ from runbook.telecore import demo
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORDS = {"telecore_owner": "owner's test password", "telecore_reader": "reader test password"}
-pytest_plugins = ("tests.demonstration", "tests.browsing", "tests.commands")
+pytest_plugins = ("tests.demonstration", "tests.browsing", "tests.commands", "tests.places")
 _numbers = count()
 
 

@@ -1,7 +1,7 @@
 """A schema of a test's own, owned by ``telecore_owner`` and read by ``telecore_reader``.
 
-The reader has nothing but ``pg_read_all_data``. A test module that has the fixtures ``database``
-and ``place`` imports them from here.
+The reader has nothing but ``pg_read_all_data``. The fixture ``place`` is such a schema, in the
+``database`` of its test module.
 """
 
 from __future__ import annotations
@@ -121,3 +121,14 @@ def opened(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv(connection.OVERRIDE_READER, dsn(database, READER))
     monkeypatch.setenv(connection.OVERRIDE_OWNER, dsn(database, OWNER))
     return Place(connect, database)
+
+
+@pytest.fixture(scope="module")
+def database(connect: Connect) -> Iterator[str]:
+    with scratch_database(connect) as name:
+        yield name
+
+
+@pytest.fixture
+def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return opened(connect, dsn, database, monkeypatch)

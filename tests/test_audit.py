@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -12,21 +11,9 @@ from runbook import catalog, connection, operators
 from runbook.audit import engine
 from runbook.findings import Audit, AuditState
 from runbook.relationships import Relationship
-from tests.conftest import Connect
-from tests.places import HOSTILE, OWNER, Dsn, Place, opened, scratch_database
+from tests.places import HOSTILE, OWNER, Dsn, Place
 
 IMPOSSIBLE = "PostgreSQL could not compare the two sides: the key is impossible"
-
-
-@pytest.fixture(scope="module")
-def database(connect: Connect) -> Iterator[str]:
-    with scratch_database(connect) as name:
-        yield name
-
-
-@pytest.fixture
-def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return opened(connect, dsn, database, monkeypatch)
 
 
 def audit(place: Place, *items: Relationship, **timeouts: str) -> tuple[Audit, ...]:

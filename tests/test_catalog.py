@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from psycopg import errors, sql
 
 from runbook import catalog, connection
 from runbook.schema import Action, ForeignKey, Match, TableName
 from tests.conftest import Connect
-from tests.places import HOSTILE, OWNER, Dsn, Place, opened, scratch_database
-
-
-@pytest.fixture(scope="module")
-def database(connect: Connect) -> Iterator[str]:
-    with scratch_database(connect) as name:
-        yield name
-
-
-@pytest.fixture
-def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return opened(connect, dsn, database, monkeypatch)
+from tests.places import HOSTILE, OWNER, Dsn, Place
 
 
 @pytest.fixture

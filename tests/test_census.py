@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date
 
 import pytest
@@ -13,23 +12,11 @@ from runbook.errors import UsageError
 from runbook.findings import CensusRow, KeyState
 from runbook.relationships import Exemption, Relationship, Relationships
 from runbook.schema import Action, Match
-from tests.conftest import Connect
-from tests.places import Dsn, Place, opened, scratch_database
+from tests.places import Place
 
 INDEXED = "CREATE INDEX ON c (p);"
 PAIR = "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int, p int);" + INDEXED
 SCAN = "no index leads with the child columns: deletes of a parent scan the child"
-
-
-@pytest.fixture(scope="module")
-def database(connect: Connect) -> Iterator[str]:
-    with scratch_database(connect) as name:
-        yield name
-
-
-@pytest.fixture
-def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return opened(connect, dsn, database, monkeypatch)
 
 
 def take(

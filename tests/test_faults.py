@@ -32,8 +32,7 @@ from runbook.operators import Comparisons
 from runbook.relationships import Relationships
 from runbook.schema import Schema
 from runbook.session import ServerFacts, Session
-from tests.conftest import Connect
-from tests.places import OWNER, READER, Dsn, Place, opened, scratch_database
+from tests.places import OWNER, READER, Place, opened
 from tests.standby import Server, single
 
 PAIR = (
@@ -57,17 +56,6 @@ class Looked:
     relationships: Relationships
     schema: Schema
     comparisons: tuple[Comparisons, ...]
-
-
-@pytest.fixture(scope="module")
-def database(connect: Connect) -> Iterator[str]:
-    with scratch_database(connect) as name:
-        yield name
-
-
-@pytest.fixture
-def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return opened(connect, dsn, database, monkeypatch)
 
 
 @contextmanager

@@ -32,8 +32,8 @@ from runbook.findings import Audit, AuditState, CensusRow, KeyState, Status
 from runbook.relationships import Relationship, Relationships
 from runbook.schema import Action
 from runbook.settings import read as read_settings
-from tests.conftest import ROOT, Connect
-from tests.places import OWNER, READER, Dsn, Place, opened, scratch_database
+from tests.conftest import ROOT
+from tests.places import OWNER, READER, Place, opened, scratch_database
 from tests.standby import Replication, replication, wait
 from tests.test_audit import audit, types, verdict_of_postgresql
 from tests.test_catalog import PARTITIONED
@@ -45,17 +45,6 @@ PAIR = (
 KEY = "ALTER TABLE c ADD CONSTRAINT k FOREIGN KEY (p) REFERENCES p ON DELETE CASCADE;"
 HIDDEN = 'query would be affected by row-level security policy for table "{}" (42501)'
 POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
-
-
-@pytest.fixture(scope="module")
-def database(connect: Connect) -> Iterator[str]:
-    with scratch_database(connect) as name:
-        yield name
-
-
-@pytest.fixture
-def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return opened(connect, dsn, database, monkeypatch)
 
 
 def item(place: Place, action: Action = Action.NO_ACTION) -> Relationship:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from runbook import catalog, operators
@@ -12,20 +10,8 @@ from runbook.audit.lookalikes import INCOMPARABLE, TEMPORAL, Kind, Lookalike
 from runbook.findings import AuditState
 from runbook.relationships import Relationship
 from runbook.schema import Column, Table, TableName
-from tests.conftest import Connect
-from tests.places import HOSTILE, Dsn, Place, opened, scratch_database
+from tests.places import HOSTILE, Place
 from tests.test_audit import audit
-
-
-@pytest.fixture(scope="module")
-def database(connect: Connect) -> Iterator[str]:
-    with scratch_database(connect) as name:
-        yield name
-
-
-@pytest.fixture
-def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return opened(connect, dsn, database, monkeypatch)
 
 
 def measure(place: Place, *items: Relationship) -> tuple[Lookalike, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,18 +15,7 @@ from runbook.relationships import Alert, Priority, Relationship, Relationships
 from runbook.schema import Action, Match, TableName
 from runbook.settings import Settings
 from tests.conftest import Connect
-from tests.places import HOSTILE, OWNER, Dsn, Place, opened, scratch_database
-
-
-@pytest.fixture(scope="module")
-def database(connect: Connect) -> Iterator[str]:
-    with scratch_database(connect) as name:
-        yield name
-
-
-@pytest.fixture
-def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return opened(connect, dsn, database, monkeypatch)
+from tests.places import HOSTILE, OWNER, Place
 
 
 def relationship(

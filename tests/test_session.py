@@ -17,21 +17,10 @@ from runbook.environment import Connection, Environment
 from runbook.errors import IncompleteError, UsageError
 from runbook.session import Session
 from tests.conftest import PASSWORDS, Connect
-from tests.places import OWNER, READER, Dsn, Place, opened, scratch_database
+from tests.places import OWNER, READER, Dsn, Place
 
 HINT = "check that the server runs and that host, database, role and passfile are right"
 VARIABLE = "RUNBOOK_TEST_URL"
-
-
-@pytest.fixture(scope="module")
-def database(connect: Connect) -> Iterator[str]:
-    with scratch_database(connect) as name:
-        yield name
-
-
-@pytest.fixture
-def place(connect: Connect, dsn: Dsn, database: str, monkeypatch: pytest.MonkeyPatch) -> Place:
-    return opened(connect, dsn, database, monkeypatch)
 
 
 @pytest.fixture(autouse=True)

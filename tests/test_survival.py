@@ -326,8 +326,8 @@ with open("runs/filler", "wb", buffering=0) as file:
     try:
         while True:
             file.write(b"x" * 512)
-    except OSError:
-        pass
+    except OSError as error:
+        assert error.errno == 28, error  # no space left on device: as planned
 """
 
 
