@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -12,11 +14,11 @@ from runbook import operators, session
 from runbook.audit import engine, parallel
 from runbook.audit.engine import Options
 from runbook.audit.strategy import Strategy
-from runbook.audit.target import targets
+from runbook.audit.target import Target, targets
 from runbook.audit.work import Limits
 from runbook.checks import Context
 from runbook.findings import Audit, AuditState, Born
-from runbook.relationships import Relationship
+from runbook.relationships import Relationship, Relationships
 from runbook.schema import TableName
 from runbook.settings import Settings
 from tests.conftest import Connect
@@ -148,21 +150,60 @@ def test_a_sample_bounds_what_is_there(owner: Owner, looked: Callable[[], Contex
     assert high - low < 6000
 
 
-def test_what_would_take_too_long_is_estimated_where_asked(
-    owner: Owner, looked: Callable[[], Context]
-) -> None:
-    owner.execute(
-        "CREATE TABLE public.wide (id int PRIMARY KEY, user_id text, filler text);"
-        "INSERT INTO public.wide SELECT n, 'gone', repeat('x', 900)"
-        " FROM generate_series(1, 30000) n;"
-        "GRANT SELECT ON public.wide TO telecore_reader; ANALYZE public.wide"
-    )
+WIDE = (
+    "CREATE TABLE public.wide (id int PRIMARY KEY, user_id text, filler text);"
+    "INSERT INTO public.wide SELECT n, 'gone', repeat('x', 900) FROM generate_series(1, 30000) n;"
+    "GRANT SELECT ON public.wide TO telecore_reader; ANALYZE public.wide"
+)
+
+
+def to_users(looked: Callable[[], Context], child: str) -> tuple[Context, Target]:
+    """What was read, with the one relationship from ``child.user_id`` to users."""
     item = Relationship(
-        TableName("public", "wide"), ("user_id",), TableName("public", "users"), ("id",)
+        TableName("public", child), ("user_id",), TableName("public", "users"), ("id",)
     )
     context = looked()
     comparisons = operators.read(context.session, (item,))
     (target,) = targets(context.session, (item,), context.schema, comparisons)
+    alone = replace(context, relationships=Relationships((item,)), comparisons=comparisons)
+    return alone, target
+
+
+@pytest.mark.parametrize("estimate", [True, False])
+def test_workers_estimate_what_the_budget_leaves(
+    owner: Owner, looked: Callable[[], Context], estimate: bool
+) -> None:
+    """Most of the budget is gone: what is left is kept for estimates, where they are wanted."""
+    owner.execute(WIDE)
+    context, _ = to_users(looked, "wide")
+    limits, options = Limits(jobs=4, budget=timedelta(seconds=100)), Options(estimate=estimate)
+    work = parallel.prepare(context.session, context, options, limits, lambda _audit: None)
+    assert work.options.memory == context.environment.load.memory // 4
+    work.started -= 90 if estimate else 100
+    (audit,) = parallel.run(work).values()
+    if estimate:
+        assert (audit.state, audit.strategy) == (AuditState.ESTIMATED, "sample")
+    else:
+        assert (audit.state, audit.orphans) == (AuditState.NOT_LOOKED, None)
+        assert audit.reason == "the time budget was used up; --sample estimates what it leaves"
+
+
+def test_the_largest_come_first_and_with_a_budget_the_smallest(
+    owner: Owner, looked: Callable[[], Context]
+) -> None:
+    owner.execute(WIDE)
+    _, wide = to_users(looked, "wide")
+    small = replace(wide, statistics=replace(wide.statistics, child_pages=1))
+    assert list(parallel.order([small, wide], Limits())) == [wide, small]
+    hurried = Limits(budget=timedelta(seconds=1))
+    assert list(parallel.order([wide, small], hurried)) == [small, wide]
+
+
+def test_what_would_take_too_long_is_estimated_where_asked(
+    owner: Owner, looked: Callable[[], Context]
+) -> None:
+    owner.execute(WIDE)
+    context, target = to_users(looked, "wide")
     patient, hasty = Options(), Options(estimate=True)
     assert engine.attempt(context.session, target, patient, 1e-9)[0].orphans == 30000
     assert engine.attempt(context.session, target, hasty, 60.0)[0].exact
@@ -198,11 +239,6 @@ def test_when_the_orphan_rows_were_born(
         "INSERT INTO public.born VALUES ('gone', 12), ('gone', 3), (NULL, 1);"
         "GRANT SELECT ON public.born TO telecore_reader; ANALYZE public.born"
     )
-    item = Relationship(
-        TableName("public", "born"), ("user_id",), TableName("public", "users"), ("id",)
-    )
-    context = looked()
-    comparisons = operators.read(context.session, (item,))
-    (target,) = targets(context.session, (item,), context.schema, comparisons)
+    context, target = to_users(looked, "born")
     audit = engine.one(context.session, target, Options(strategy=strategy))
     assert (audit.strategy, audit.orphans, audit.born) == (strategy.value, 2, born)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from runbook import record, run
+from runbook import lock, record, run
 from runbook.errors import IncompleteError, RunbookError, UsageError
 from runbook.judgement import now
 from runbook.settings import Settings, StepEntry
@@ -104,6 +104,17 @@ def test_an_unreachable_server_leaves_nothing_behind(
     with pytest.raises(IncompleteError) as caught:
         run.execute(settings, settings.environment("staging"))
     assert caught.value.message.startswith("environment 'staging': cannot connect as reader: ")
+    assert not settings.runs.exists()
+
+
+def test_a_second_run_in_the_same_database_leaves_nothing_behind(small: Settings) -> None:
+    settings = with_steps(small, fine="pass")
+    environment = settings.environment("staging")
+    with lock.alone(environment), pytest.raises(IncompleteError) as caught:
+        run.execute(settings, environment)
+    assert caught.value.message.startswith(
+        "environment 'staging': another run is going on in database 'scratch_"
+    )
     assert not settings.runs.exists()
 
 
