@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -122,6 +123,31 @@ def test_a_lock_that_a_writer_holds(place: Place) -> None:
 
         said = unknown(audited(place, meanwhile=take))
     assert said == "canceling statement due to lock timeout (55P03)"
+
+
+def test_a_statement_that_somebody_cancels(place: Place) -> None:
+    place.run(PAIR)
+    with place.connect(place.database, OWNER) as writer, writer.transaction():
+
+        def take() -> None:
+            writer.execute(f"LOCK TABLE {place.schema}.c IN ACCESS EXCLUSIVE MODE".encode())
+            threading.Thread(target=cancel, args=(place,), daemon=True).start()
+
+        said = unknown(audited(place, meanwhile=take, lock="20s"))
+    assert said == "canceling statement due to user request (57014)"
+
+
+def cancel(place: Place) -> None:
+    """Cancel the statement of ours that waits for a lock, as a DBA would."""
+    with place.connect("postgres", None) as admin:
+        for _ in range(200):
+            rows = admin.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND application_name = 'fk-runbook'"
+            ).fetchall()
+            if rows:
+                return
+            time.sleep(0.05)
 
 
 def test_a_long_reader_is_in_nobodys_way(place: Place) -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from runbook import connection, lock, replica
+from runbook import connection, lock, preflight, replica
 from runbook import session as sessions
 from runbook.connection import Purpose
 from runbook.environment import Connection, Environment
 from runbook.errors import IncompleteError
+from runbook.settings import read as read_settings
+from tests import project
 from tests.conftest import Connect
 from tests.pooler import IS_THERE, pooler
 from tests.standby import Replication, replication
@@ -264,4 +266,14 @@ def test_a_lagging_and_a_broken_standby_are_refused(
     assert str(caught.value) == (
         "environment 'staging': no WAL receiver runs: the replica is cut off from its primary\n"
         "hint: let the standby catch up, or connect to the primary"
+    )
+
+
+@pytest.mark.usefixtures("on_replica")
+def test_no_run_begins_on_a_lagging_standby(environment: Environment) -> None:
+    impatient = environment.model_copy(update={"replica_lag": timedelta(microseconds=1)})
+    with pytest.raises(IncompleteError) as caught:
+        preflight.look(read_settings(project.ROOT), impatient)
+    assert caught.value.message == (
+        "environment 'staging': the replica is 0 s behind, expected at most 1e-06 s"
     )
