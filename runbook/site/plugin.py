@@ -20,7 +20,7 @@ from mkdocs.structure.pages import Page
 from runbook.errors import RunbookError
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import erd_page, figures, fleet, ledger_page, pages, policy
+from runbook.site import erd_page, figures, fleet, ledger_page, pages, policy, search_worker
 
 RESULTS = f"{pages.FOLDER}/index.md"
 
@@ -103,11 +103,13 @@ class RunbookPlugin(BasePlugin[Options]):
         return policy.with_policy(output_content) if is_page else output_content
 
     def on_post_build(self, *, config: MkDocsConfig) -> None:
-        """Add the pages of the relationships, which MkDocs does not make."""
+        """Add the pages of the relationships, which MkDocs does not make, and mend the search."""
         try:
             ledger_page.write_relationships(self._settings, Path(config.site_dir))
         except RunbookError as error:
             raise PluginError(str(error)) from None
+        if not search_worker.mend(Path(config.site_dir)):
+            _log.info("the theme's search script is not a known one: it is left as it is")
 
     def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
         """Take nbconvert's styles and scripts out of a notebook page; the site has its own."""
