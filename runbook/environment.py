@@ -137,6 +137,26 @@ class Load(BaseModel, title="load = { … }"):
     memory: Size = Field(default=512 * 2**20, ge=12 * 2**20)
 
 
+class Change(BaseModel, title="change = { … }"):
+    """What a change of the database may take; without it an environment is never changed.
+
+    A lock is asked for with ``lock`` as its timeout, at most ``attempts`` times, with pauses
+    around ``pause``; a statement that should be short ends after ``statement``, a scan or an index
+    after ``scan``. Remediation works in batches of ``batch`` rows. A rehearsal counts for
+    ``rehearsed_within``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lock: Duration = timedelta(milliseconds=200)
+    attempts: int = Field(default=40, ge=1)
+    pause: Duration = timedelta(seconds=1)
+    statement: Duration = timedelta(seconds=5)
+    scan: Duration = timedelta(hours=12)
+    batch: int = Field(default=1_000, ge=1)
+    rehearsed_within: Duration = timedelta(days=7)
+
+
 class Environment(BaseModel, title="[environments.NAME]"):
     """A target of the runbook.
 
@@ -145,7 +165,8 @@ class Environment(BaseModel, title="[environments.NAME]"):
     environment is ``protected``, a run that writes has to be confirmed by its name, and
     ``confirms`` says whose consent that takes. ``gate`` decides the exit code. A result older than
     ``fresh_for`` is stale. On a standby nothing is called clean while its data may be older than
-    ``replica_lag``. A superuser's session is refused unless ``superuser`` is true.
+    ``replica_lag``. A superuser's session is refused unless ``superuser`` is true. With ``change``
+    the commands that change the database may do so as the owner.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -165,11 +186,14 @@ class Environment(BaseModel, title="[environments.NAME]"):
     replica_lag: Duration = timedelta(minutes=1)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     load: Load = Field(default_factory=Load)
+    change: Change | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Environment:
         if self.writes and self.owner is None:
             raise ValueError(f"writes = true needs an [environments.{self.name}.owner] to write as")
+        if self.change and self.owner is None:
+            raise ValueError(f"change needs an [environments.{self.name}.owner] to change it as")
         if self.protected and not self.confirms:
             raise ValueError("protected needs confirms: who has to agree to a run that writes")
         return self

@@ -41,6 +41,7 @@ class Project(_Section, title="[project]"):
     notebooks: Path = Path("notebooks")
     docs: Path = Path("docs")
     runs: Path = Path("runs")
+    changes: Path = Path("changes")
     self_test: str = ""
     signers: Path | None = None
 

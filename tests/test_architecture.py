@@ -28,7 +28,7 @@ ROWS = (
     (
         "steps notebook run fleet evidence record judgement junit sarif measures interruption"
         " context auditing doctor by_hand jupyter status"
-        " kernels execution preflight resumption"
+        " kernels execution preflight resumption changes"
     ),
     "facts ledger past_runs charts erd report markup comparison site",
     "cli demo progress messages completion manual command_reference terminal audit_output __main__",
