@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby
 
 from runbook import markup
 
@@ -160,15 +160,24 @@ def _line(values: Sequence[float | None], largest: float, top: int) -> Iterator[
         for at, value in enumerate(values)
     ]
     joined = "".join(
-        f"M{before[0]:.0f} {before[1]:.1f}L{after[0]:.0f} {after[1]:.1f}"
-        for before, after in pairwise(points)
-        if before and after
+        f"M{first[0]:.0f} {first[1]:.1f}L" + " ".join(f"{x:.0f} {y:.1f}" for x, y in rest)
+        for first, *rest in _neighbours(points)
+        if rest
     )
     if joined:
         yield f'<path d="{joined}" stroke="currentColor" stroke-width="1.5"/>'
     marks = "".join(f"M{at[0]:.0f} {at[1]:.1f}h0" for at in points if at)
     if marks:  # a line of no length with round ends is a dot
         yield (f'<path d="{marks}" stroke="currentColor" stroke-width="6" stroke-linecap="round"/>')
+
+
+def _neighbours(
+    points: Sequence[tuple[float, float] | None],
+) -> Iterator[list[tuple[float, float]]]:
+    """The points between two gaps, together."""
+    for known, found in groupby(points, lambda point: point is not None):
+        if known:
+            yield [point for point in found if point]
 
 
 def _percentile(values: Sequence[float], percent: int) -> float:

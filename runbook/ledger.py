@@ -120,12 +120,17 @@ def _cells(run: RunRecord, fresh_until: datetime) -> dict[str, Cell]:
 
 
 def as_json(settings: Settings, rows: Sequence[Row], pages: Mapping[str, str]) -> dict[str, Any]:
-    """The ledger for machines; ``pages`` are URLs by relationship id, relative to the ledger's."""
+    """The ledger for machines; ``pages`` are URLs by relationship id, relative to the ledger's.
+
+    A cell is a list of what ``cell`` names, to save a third of the bytes. One that no run looked
+    at has the key ``not looked``; the run of all others is told with their environment.
+    """
     return {
-        "format": 1,
+        "format": 2,
+        "cell": ["key", "rows", "orphans", "exact"],
         "environments": [
-            {"name": name, "title": environment.title}
-            for name, environment in settings.environments.items()
+            _environment_json(name, environment.title, [row.cells[at] for row in rows])
+            for at, (name, environment) in enumerate(settings.environments.items())
         ],
         "rows": [
             {
@@ -144,16 +149,24 @@ def as_json(settings: Settings, rows: Sequence[Row], pages: Mapping[str, str]) -
     }
 
 
-def _cell_json(cell: Cell) -> dict[str, Any]:
+def _environment_json(name: str, title: str, cells: Sequence[Cell]) -> dict[str, Any]:
+    """All cells of an environment are from one run, its newest."""
+    seen = next((cell for cell in cells if cell.measured), Cell(name))
     return {
-        "key": cell.key,
-        "rows": cell.rows,
-        "orphans": cell.orphans,
-        "exact": bool(cell.audit and cell.audit.exact),
-        "run": cell.run_id,
-        "measured": f"{cell.measured:%Y-%m-%dT%H:%M:%SZ}" if cell.measured else None,
-        "fresh_until": f"{cell.fresh_until:%Y-%m-%dT%H:%M:%SZ}" if cell.fresh_until else None,
+        "name": name,
+        "title": title,
+        "run": seen.run_id,
+        "measured": _stamp(seen.measured),
+        "fresh_until": _stamp(seen.fresh_until),
     }
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else None
+
+
+def _cell_json(cell: Cell) -> list[str | int | bool | None]:
+    return [cell.key, cell.rows, cell.orphans, bool(cell.audit and cell.audit.exact)]
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -178,10 +191,9 @@ def as_csv(rows: Sequence[Row]) -> str:
     )
     for row in rows:
         for cell in row.cells:
-            values = _cell_json(cell)
             orphans = "" if cell.orphans is None else str(cell.orphans)
             texts = (row.relationship.label, row.relationship.target, cell.environment)
-            rest = (cell.key, cell.rows, orphans, cell.run_id, values["measured"] or "")
+            rest = (cell.key, cell.rows, orphans, cell.run_id, _stamp(cell.measured) or "")
             writer.writerow([_plain(text) for text in (*texts, *rest)])
     return file.getvalue()
 

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from runbook.findings import Value
 
@@ -20,6 +21,7 @@ LONGEST = 400  # characters of one value; a longer one is cut, with its length
 _INERT = {ord(character): f"&#{ord(character)};" for character in "'{}%`*_[]\\|~$#!^"}
 _INERT |= {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"}
 _STATE_CLASS = re.compile(r"[^a-z]+")
+_ALL_VISIBLE = re.compile(r"[ -~]*")  # most values; to look at each character takes ten times long
 
 
 def text(value: Value | datetime | timedelta) -> str:
@@ -32,10 +34,19 @@ def text(value: Value | datetime | timedelta) -> str:
         return duration(value)
     if isinstance(value, datetime):
         return moment(value)
-    shown = "".join(_visible(character) for character in value[:LONGEST])
+    return _inert(value)
+
+
+@lru_cache(maxsize=50_000)
+def _inert(value: str) -> str:
+    shown = _shown(value[:LONGEST])
     if len(value) > LONGEST:
         shown += f"… ({len(value):,} characters)"
     return shown.translate(_INERT)
+
+
+def _shown(line: str) -> str:
+    return line if _ALL_VISIBLE.fullmatch(line) else "".join(map(_visible, line))
 
 
 def _number(value: float) -> str:
@@ -65,12 +76,19 @@ def duration(value: timedelta) -> str:
     return f"{seconds} s"
 
 
-def moment(value: datetime) -> str:
-    """A ``time`` element with the moment in UTC, to the minute."""
-    return (
-        f'<time datetime="{value.strftime("%Y-%m-%dT%H:%M:%SZ")}">'
-        f"{value.strftime('%Y-%m-%d %H:%M')} UTC</time>"
-    )
+@lru_cache(maxsize=5_000)
+def moment(value: datetime, fresh_until: datetime | None = None) -> str:
+    """A ``time`` element with the moment in UTC, to the minute.
+
+    With ``fresh_until`` the reader's browser marks it as stale from then on.
+    """
+    aging = f' class="rb-fact" data-fresh-until="{stamp(fresh_until)}"' if fresh_until else ""
+    return f'<time datetime="{stamp(value)}"{aging}>{value:%Y-%m-%d %H:%M} UTC</time>'
+
+
+def stamp(value: datetime) -> str:
+    """A moment in UTC as ISO 8601, to the second."""
+    return f"{value:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def state(value: str) -> str:
@@ -81,8 +99,7 @@ def state(value: str) -> str:
 
 def code(value: str) -> str:
     """A block of code, unformatted; the keyboard reaches and scrolls it."""
-    lines = ("".join(_visible(character) for character in line) for line in value.split("\n"))
-    shown = "\n".join(lines).translate(_INERT)
+    shown = "\n".join(map(_shown, value.split("\n"))).translate(_INERT)
     return f'<pre class="rb-code" tabindex="0"><code>{shown}</code></pre>'
 
 

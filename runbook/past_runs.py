@@ -1,32 +1,32 @@
 """What past runs of an environment found, without all of their evidence.
 
-There may be many run records, and large: each is read once as plain JSON and kept while its file
-stays as it is.
+There may be many run records, and large: each is read once as plain JSON, and what is needed of it
+is kept, in memory and in ``runs/.counts``, while its file stays as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from runbook import record
 from runbook.errors import IncompleteError
 from runbook.findings import AuditState, KeyState
-from runbook.record import RunRecord
+from runbook.record import RunRecord, Version
 from runbook.schema import TableName
 
 NOT_LOOKED = AuditState.NOT_LOOKED.value
 KEPT = 512  # run records whose counts stay in memory
 KEPT_WHOLE = 32  # run records that stay in memory with all of their evidence
-
-Version = tuple[int, int, int]
-"""Inode, time of change and size: a record that is written anew has another inode."""
+KEPT_BELOW = ".counts"  # of the folder of runs
+KEPT_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +71,27 @@ def of(runs: Path, environment: str) -> tuple[Past, ...]:
 def read(path: Path, environment: str) -> Past:
     """The run of one run.json; raises :class:`IncompleteError` when it is no run record."""
     try:
-        known = path.stat()
-        return _read(path, environment, (known.st_ino, known.st_mtime_ns, known.st_size))
+        return _read(path, environment, record.version(path))
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise IncompleteError(
-            f"{path}: not a run record: {error!r}", "remove the folder and run the runbook again"
+            f"{path}: not a run record: {_why(error)}",
+            "remove the folder and run the runbook again",
         ) from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, LookupError):
+        return f"it lacks {error.args[0]!r}"
+    return f"invalid JSON: {error}" if isinstance(error, ValueError) else str(error)
 
 
 def whole(folder: Path) -> RunRecord:
     """All of the run in ``folder`` as :func:`record.read` has it, and its errors."""
     try:
-        known = (folder / record.FILE_NAME).stat()
+        known = record.version(folder / record.FILE_NAME)
     except OSError:
         return record.read(folder)  # which says what is wrong
-    return _whole(folder, (known.st_ino, known.st_mtime_ns, known.st_size))
+    return _whole(folder, known)
 
 
 @lru_cache(maxsize=KEPT_WHOLE)
@@ -94,38 +100,69 @@ def _whole(folder: Path, _version: Version) -> RunRecord:
 
 
 @lru_cache(maxsize=KEPT)
-def _read(path: Path, environment: str, _version: Version) -> Past:
+def _read(path: Path, environment: str, version: Version) -> Past:
+    kept = path.parent.parent.parent / KEPT_BELOW / environment / f"{path.parent.name}.json"
+    values = _kept(kept, version) or _keep(kept, version, _values(path))
+    run_id, started = values["run_id"], datetime.fromisoformat(values["started"])
+    return Past(
+        run_id,
+        datetime.fromisoformat(values["finished"]),
+        values["verdict"],
+        **values["numbers"],
+        counts={
+            name: Count(environment, run_id, started, key, rows, orphans)
+            for name, key, rows, orphans in values["counts"]
+        },
+    )
+
+
+def _kept(file: Path, version: Version) -> dict[str, Any] | None:
+    """What an earlier reading of the record kept, if the record is still the same."""
+    try:
+        found = from_json(file.read_bytes(), cache_strings="all")
+        same = found["format"] == KEPT_FORMAT and tuple(found["version"]) == version
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return found["values"] if same else None
+
+
+def _keep(file: Path, version: Version, values: dict[str, Any]) -> dict[str, Any]:
+    with suppress(OSError):  # it only saves the time to read the record again
+        file.parent.mkdir(parents=True, exist_ok=True)
+        content = {"format": KEPT_FORMAT, "version": version, "values": values}
+        record.write_atomically(file, to_json(content))
+    return values
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """What is needed of a run.json, as plain JSON; ``numbers`` are :class:`Past`'s."""
     run = from_json(path.read_bytes(), cache_strings="all")
-    started = datetime.fromisoformat(run["started"])
-    run_id = str(run["run_id"])
     audits = {_id(audit["relationship"]): audit for audit in run["audits"]}
-    counts = {}
+    counts = []
     for row in run["census"]:
         name = _id(row["relationship"])
         audit = audits.get(name)
-        counts[name] = Count(
-            environment,
-            run_id,
-            started,
-            KeyState(row["state"]).value,
-            AuditState(audit["state"]).value if audit else NOT_LOOKED,
-            audit["orphans"] if audit and audit["exact"] else None,
-        )
+        rows = AuditState(audit["state"]).value if audit else NOT_LOOKED
+        orphans = audit["orphans"] if audit and audit["exact"] else None
+        counts.append((name, KeyState(row["state"]).value, rows, orphans))
     looked = [
         audit for audit in run["audits"] if audit["state"] in (AuditState.CLEAN, AuditState.ORPHANS)
     ]
     verdicts = {verdict["gate"]: verdict["state"] for verdict in run["verdicts"]}
-    return Past(
-        run_id,
-        datetime.fromisoformat(run["finished"]),
-        str(verdicts.get(run["gate"], "UNKNOWN")),
-        sum(step["status"] == "succeeded" for step in run["steps"]),
-        len(run["steps"]),
-        len(looked),
-        len(run["audits"]),
-        sum(audit["orphans"] or 0 for audit in looked),
-        counts,
-    )
+    return {
+        "run_id": str(run["run_id"]),
+        "started": run["started"],
+        "finished": run["finished"],
+        "verdict": str(verdicts.get(run["gate"], "UNKNOWN")),
+        "numbers": {
+            "succeeded": sum(step["status"] == "succeeded" for step in run["steps"]),
+            "steps": len(run["steps"]),
+            "looked": len(looked),
+            "audits": len(run["audits"]),
+            "orphans": sum(audit["orphans"] or 0 for audit in looked),
+        },
+        "counts": counts,
+    }
 
 
 def _id(relationship: Mapping[str, Any]) -> str:

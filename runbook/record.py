@@ -12,10 +12,12 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 from runbook.audit.lookalikes import Lookalike
 from runbook.errors import IncompleteError
@@ -26,6 +28,9 @@ from runbook.verdict import Verdict
 FILE_NAME = "run.json"
 UNFINISHED = "unfinished.json"
 STEPS_FOLDER = "steps"
+
+Version = tuple[int, int, int]
+"""Inode, time of change and size: a file that is written anew has another inode."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -250,10 +255,22 @@ def newest(runs: Path, environment: str) -> Path | None:
 def interrupted(folder: Path) -> bool:
     """Whether the record of a run says that a step was not run; a corrupt one says nothing."""
     try:
-        steps = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))["steps"]
-        return any(step["status"] == "not run" for step in steps)
+        path = folder / FILE_NAME
+        return _interrupted(path, version(path))
     except (OSError, ValueError, LookupError, TypeError):
         return False
+
+
+@lru_cache(maxsize=512)
+def _interrupted(path: Path, _version: Version) -> bool:
+    steps = from_json(path.read_bytes())["steps"]
+    return any(step["status"] == "not run" for step in steps)
+
+
+def version(path: Path) -> Version:
+    """What tells whether a file is still the one that was read; raises OSError."""
+    known = path.stat()
+    return known.st_ino, known.st_mtime_ns, known.st_size
 
 
 def as_json(values: Mapping[str, Any]) -> str:

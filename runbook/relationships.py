@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -66,7 +66,7 @@ class Relationship:
     on_update: Action | None = None
     match: Match | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Unique in a file: ``public.orders(customer_id) -> public.customers(id)``."""
         return f"{self.source} -> {self.parent}({', '.join(self.references)})"
@@ -231,4 +231,10 @@ def parse(text: str, path: Path) -> Relationships:
 
 def read(path: Path) -> Relationships:
     """Read ``relationships.toml``; raises :class:`UsageError` when it is missing or wrong."""
-    return parse(declarations.read_text(path, "name the right file in runbook.toml"), path)
+    return _parsed(declarations.read_text(path, "name the right file in runbook.toml"), path)
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str, path: Path) -> Relationships:
+    """A build of the site asks for the same thousands of relationships several times."""
+    return parse(text, path)

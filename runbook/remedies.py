@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from runbook.migration import quote
 from runbook.relationships import Relationship
-from runbook.schema import TableName
+from runbook.schema import Action, TableName
 
 
 def find(item: Relationship) -> str:
@@ -16,36 +16,35 @@ def find(item: Relationship) -> str:
     return f"SELECT child.*\n  FROM {_table(item.child)} AS child\n{_orphan(item)};"
 
 
-def mend(item: Relationship) -> tuple[tuple[str, str], ...]:
-    """Titles and statements: let go of the parent, move the rows away, or bring the parent back."""
-    child = _table(item.child)
+def mend(item: Relationship) -> tuple[str, str]:
+    """A title and statements that take the orphan rows out of the way.
+
+    To let go of the parent is offered where the relationship says SET NULL, and only there.
+    """
+    return _let_go(item) if item.on_delete is Action.SET_NULL else _aside(item)
+
+
+def _let_go(item: Relationship) -> tuple[str, str]:
     nulls = ", ".join(f"{quote(column)} = NULL" for column in item.columns)
-    aside = _table(TableName(item.child.schema, f"{item.child.table}_orphans"))
-    names = ", ".join(quote(reference) for reference in item.references)
-    values = ", ".join(f"child.{quote(column)}" for column in item.columns)
     return (
+        "Let the rows refer to nothing, where the columns may be NULL",
         (
-            "Let the rows refer to nothing, where the columns may be NULL",
-            (
-                f"BEGIN;\nUPDATE {child} AS child\n   SET {nulls}\n{_orphan(item)}\n"
-                "RETURNING child.*;\nROLLBACK;"
-            ),
+            f"BEGIN;\nUPDATE {_table(item.child)} AS child\n   SET {nulls}\n{_orphan(item)}\n"
+            "RETURNING child.*;\nROLLBACK;"
         ),
+    )
+
+
+def _aside(item: Relationship) -> tuple[str, str]:
+    child = _table(item.child)
+    aside = _table(TableName(item.child.schema, f"{item.child.table}_orphans"))
+    return (
+        "Move the rows into a table beside it",
         (
-            "Move the rows into a table beside it",
-            (
-                f"BEGIN;\nCREATE TABLE IF NOT EXISTS {aside} (LIKE {child});\n"
-                f"WITH gone AS (\n  DELETE FROM {child} AS child\n{_orphan(item)}\n"
-                f"  RETURNING child.*\n)\nINSERT INTO {aside} SELECT * FROM gone RETURNING *;\n"
-                "ROLLBACK;"
-            ),
-        ),
-        (
-            "Bring the missing parents back, as far as their key",
-            (
-                f"BEGIN;\nINSERT INTO {_table(item.parent)} ({names})\nSELECT DISTINCT {values}\n"
-                f"  FROM {child} AS child\n{_orphan(item)}\nRETURNING *;\nROLLBACK;"
-            ),
+            f"BEGIN;\nCREATE TABLE IF NOT EXISTS {aside} (LIKE {child});\n"
+            f"WITH gone AS (\n  DELETE FROM {child} AS child\n{_orphan(item)}\n"
+            f"  RETURNING child.*\n)\nINSERT INTO {aside} SELECT * FROM gone RETURNING *;\n"
+            "ROLLBACK;"
         ),
     )
 

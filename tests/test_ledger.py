@@ -124,7 +124,7 @@ def test_a_corrupt_record_is_no_gap(tmp_path: Path) -> None:
     with pytest.raises(IncompleteError) as caught:
         ledger.history(settings, "staging")
     assert str(caught.value) == (
-        f"{path}: not a run record: KeyError('started')\n"
+        f"{path}: not a run record: it lacks 'audits'\n"
         "hint: remove the folder and run the runbook again"
     )
 
@@ -152,12 +152,13 @@ def test_the_files_say_the_same_as_the_page() -> None:
     page, data, table = (
         found[f"results/ledger/{n}"] for n in ("index.md", "ledger.json", "ledger.csv")
     )
-    cell: dict[str, Any] = json.loads(data)["rows"][0]["cells"][0]
-    assert cell == {
-        "key": "missing",
-        "rows": "orphans",
-        "orphans": 3,
-        "exact": True,
+    values = json.loads(data)
+    assert values["cell"] == ["key", "rows", "orphans", "exact"]
+    assert values["rows"][0]["cells"][0] == ["missing", "orphans", 3, True]
+    assert values["rows"][0]["cells"][1] == ["not looked", "not looked", None, False]
+    assert values["environments"][0] == {
+        "name": "staging",
+        "title": "Staging",
         "run": "20260102T030405Z",
         "measured": "2026-11-23T09:00:00Z",
         "fresh_until": "2026-11-30T09:00:00Z",
@@ -265,10 +266,20 @@ def test_a_page_weighs_little() -> None:
 # --- SQL for people -------------------------------------------------------------------------------
 
 
-def test_the_remedies_run_and_leave_nothing(psql: psycopg.Connection[Any]) -> None:
+@pytest.mark.parametrize(
+    ("on_delete", "title"),
+    [
+        (Action.SET_NULL, "Let the rows refer to nothing, where the columns may be NULL"),
+        (Action.CASCADE, "Move the rows into a table beside it"),
+        (Action.NO_ACTION, "Move the rows into a table beside it"),
+    ],
+)
+def test_the_remedy_runs_and_leaves_nothing(
+    psql: psycopg.Connection[Any], on_delete: Action, title: str
+) -> None:
     item = Relationship(
         TableName("public", "Order s"), ("a", "user"), USERS, ("x", "id"),
-        on_delete=Action.CASCADE, match=Match.SIMPLE,
+        on_delete=on_delete, match=Match.SIMPLE,
     )  # fmt: skip
     psql.execute(
         "CREATE TABLE public.users (x int, id int, PRIMARY KEY (x, id));"
@@ -278,20 +289,16 @@ def test_the_remedies_run_and_leave_nothing(psql: psycopg.Connection[Any]) -> No
     )
     found = psql.execute(remedies.find(item).encode()).fetchall()
     assert found == [(2, 1, 9), (4, 1, 9)]
-    sees = {
-        "Let the rows refer to nothing, where the columns may be NULL": 2,
-        "Move the rows into a table beside it": 2,
-        "Bring the missing parents back, as far as their key": 1,
-    }
-    for title, statement in remedies.mend(item):
-        done = psql.execute(statement.encode())
-        rows = []
-        while True:
-            rows += done.fetchall() if done.description else []
-            if not done.nextset():
-                break
-        assert len(rows) == sees[title]
-        assert psql.execute(remedies.find(item).encode()).fetchall() == found
+    told, statement = remedies.mend(item)
+    assert told == title
+    done = psql.execute(statement.encode())
+    rows = []
+    while True:
+        rows += done.fetchall() if done.description else []
+        if not done.nextset():
+            break
+    assert len(rows) == 2
+    assert psql.execute(remedies.find(item).encode()).fetchall() == found
 
 
 @pytest.fixture
@@ -303,19 +310,35 @@ def psql(connect: Any) -> Any:
         admin.execute("DROP DATABASE remedies WITH (FORCE)")
 
 
-def test_runs_that_found_the_same_are_one_row() -> None:
+def test_runs_that_found_the_same_are_one_line() -> None:
     (row, _) = rows(run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 3))))
-    text = page(row, staging=(count(0, 1), count(1, 3), count(2, 3)))
-    found = [
-        re.sub(r"<[^>]+>", "|", line)
-        for line in text.partition("Orphan rows by run</caption>")[2].splitlines()
-        if line.startswith("<tr><td>")
-    ]
-    assert [[word for word in line.split("|") if word] for line in found] == [
-        ["staging", "2026-11-24 09:00 to 2026-11-25 09:00 UTC", "2", "missing",
-         "orphans", "3"],
-        ["staging", "2026-11-23 09:00 UTC", "1", "missing", "orphans", "1"],
-    ]  # fmt: skip
+    newer = replace(count(3, 0), key="enforced", rows="clean")
+    text = page(row, staging=(count(0, 1), count(1, 3), count(2, 3), newer))
+    (found,) = re.findall(r"Counts by run</caption>.*?<tbody>\n(.*?)\n</tbody>", text, re.DOTALL)
+    assert found == (
+        "<tr><td>staging</td><td>2026-11-26 09:00: 0, key enforced<br>"
+        "2026-11-24 09:00 to 2026-11-25 09:00, 2 runs: 3, key missing<br>"
+        "2026-11-23 09:00: 1</td></tr>"
+    )
+
+
+def test_what_was_counted_is_kept_beside_the_runs(tmp_path: Path) -> None:
+    settings = kept(tmp_path, run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 2))))
+    path = tmp_path / "runs" / "staging" / "2026-0" / "run.json"
+    (first,) = past_runs.of(settings.runs, "staging")
+    file = tmp_path / "runs" / ".counts" / "staging" / "2026-0.json"
+    known = json.loads(file.read_text(encoding="utf-8"))
+    known["values"]["counts"][0][3] = 77
+    file.write_text(json.dumps(known), encoding="utf-8")
+    past_runs._read.cache_clear()
+    assert past_runs.read(path, "staging").counts[ITEM.id].orphans == 77, "it was not used"
+    for spoilt in ("", "[]", '{"format": 0}', "{"):
+        file.write_text(spoilt, encoding="utf-8")
+        past_runs._read.cache_clear()
+        assert past_runs.read(path, "staging") == first
+    file.write_text(json.dumps(known), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert past_runs.read(path, "staging") == first, "a record that was written anew is read anew"
 
 
 def test_checks_that_name_a_relationship_are_found_by_its_label() -> None:

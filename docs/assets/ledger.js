@@ -21,6 +21,9 @@
     });
 
   function start(ledger) {
+    for (const row of ledger.rows) {
+      row.cells = row.cells.map((cell) => Object.fromEntries(ledger.cell.map((name, at) => [name, cell[at]])));
+    }
     const states = [...new Set(ledger.rows.flatMap((row) => row.cells.flatMap((c) => [c.key, c.rows])))];
     const query = new URLSearchParams(location.search);
     const view = {
@@ -117,10 +120,11 @@
     }
     function line(row) {
       const link = make("a", { href: row.page, textContent: row.label });
-      const cells = row.cells.map((cell) => {
-        const old = cell.fresh_until && Date.parse(cell.fresh_until) < Date.now();
+      const cells = row.cells.map((cell, at) => {
+        const { measured, fresh_until } = cell.key === "not looked" ? {} : ledger.environments[at];
+        const old = fresh_until && Date.parse(fresh_until) < Date.now();
         const rows = cell.orphans ? `${cell.orphans.toLocaleString("en")} orphan rows` : cell.rows;
-        const title = cell.measured ? `looked at ${cell.measured}${old ? ", stale" : ""}` : "no run";
+        const title = measured ? `looked at ${measured}${old ? ", stale" : ""}` : "no run";
         const small = make("small", { textContent: rows + (old ? " (stale)" : "") });
         if (BAD.includes(cell.rows)) small.className = "rb-attention";
         return make("td", { title }, badge(cell.key), " ", small);

@@ -6,6 +6,6 @@
 
 from runbook.erd.diagram import Diagram, draw
 from runbook.erd.export import as_json
-from runbook.erd.picture import overview, svg
+from runbook.erd.picture import LINKED, overview, svg
 
-__all__ = ["Diagram", "as_json", "draw", "overview", "svg"]
+__all__ = ["LINKED", "Diagram", "as_json", "draw", "overview", "svg"]

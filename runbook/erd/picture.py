@@ -16,6 +16,7 @@ MARGIN = 12
 ENTRY = 200  # width of an entry of the legend
 CARD = (208, 62)
 CARDS = 4  # in a row of the overview
+LINKED = 3_000  # lines; beyond, nobody finds one to click, and the file would be megabytes
 PAPER, FRAME, EDGE = "#fff", "#f4f4f8", "#7a7a88"  # in light, where no style sheet applies
 Cells = Mapping[str, Cell]
 Pages = Mapping[str, str]
@@ -29,15 +30,16 @@ def ledger_url(table: Table) -> str:
 def svg(diagram: Diagram, cells: Cells, pages: Pages, title: str, *, alone: bool = False) -> str:
     """The whole picture. ``cells`` and ``pages`` (URLs) are by relationship id.
 
-    ``alone``: as a file of its own, with its colours and links on the lines; otherwise it takes
-    the page's colours, and the page has the links in a table.
+    ``alone``: as a file of its own, with its colours and, up to ``LINKED``, links on the lines;
+    otherwise it takes the page's colours, and the page has the links in a table.
     """
+    links = pages if alone and len(diagram.lines) <= LINKED else None
     used = _used(cells[line.relationship.id] for line in diagram.lines)
     width = max(diagram.width, 2 * ENTRY)
     legend, rows = _legend(used, width, diagram.height + 34)
     parts = [
         *(_frame(frame) for frame in diagram.frames if len(diagram.frames) > 1),
-        *_lines(diagram, cells, pages if alone else None),
+        *_lines(diagram, cells, links),
         *(_table(table, detailed=diagram.detailed) for table in diagram.tables),
         *_marks(diagram, cells),
         *legend,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runbook import facts
+from runbook import past_runs, record
 from runbook.errors import IncompleteError, UsageError
 from runbook.settings import Settings
 
@@ -72,7 +72,12 @@ def _replace(target: Path, fresh: Path) -> None:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Variables that make a build reproducible: its date is that of the newest run."""
-    ends = [run.finished for run in facts.collect(settings).runs.values()]
+    newest = {name: record.newest(settings.runs, name) for name in settings.environments}
+    ends = [
+        past_runs.read(folder / record.FILE_NAME, name).finished
+        for name, folder in newest.items()
+        if folder
+    ]
     epoch = str(int(max(ends).timestamp())) if ends else "0"
     return {"SOURCE_DATE_EPOCH": epoch, "DISABLE_MKDOCS_2_WARNING": "true", "NO_COLOR": "1"}
 

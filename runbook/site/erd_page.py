@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from runbook import charts, erd, ledger, markup
+from runbook.environment import Environment
 from runbook.erd import Diagram, states
 from runbook.facts import Facts
 from runbook.findings import counted
@@ -39,11 +40,17 @@ def documents(settings: Settings, facts: Facts) -> dict[str, str]:
         f"{FOLDER}/index.md": _page(settings, rows, diagram, pages, histories),
         f"{FOLDER}/erd.json": json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n",
     }
-    for at, (name, environment) in enumerate(settings.environments.items()):
+    for at, (name, environment) in enumerate(_drawn(settings, diagram)):
         title = _title(diagram, environment.title)
         picture = erd.svg(diagram, _cells(rows, at), pages, title, alone=True)
         documents[f"{FOLDER}/{_file(settings, name)}"] = picture + "\n"
     return documents
+
+
+def _drawn(settings: Settings, diagram: Diagram) -> list[tuple[str, Environment]]:
+    """The environments with a picture as a file: of a large schema the first one alone."""
+    found = list(settings.environments.items())
+    return found if len(diagram.lines) <= erd.LINKED else found[:1]
 
 
 def _file(settings: Settings, environment: str) -> str:
@@ -79,7 +86,7 @@ def _page(
         "---\nsearch:\n  exclude: true\nhide:\n  - toc\n---\n\n# Schema\n",
         '<link rel="stylesheet" href="../../assets/erd.css">\n',
         f"{about}\n",
-        _ages(settings, rows),
+        _ages(settings, rows, diagram),
         _picture(settings, rows, diagram, pages),
         '<script src="../../assets/erd.js" defer></script>\n',
         f"## Relationships\n\n{_table(settings, rows, pages)}\n",
@@ -89,19 +96,17 @@ def _page(
     return "\n".join(lines)
 
 
-def _ages(settings: Settings, rows: Sequence[Row]) -> str:
+def _ages(settings: Settings, rows: Sequence[Row], diagram: Diagram) -> str:
     """When each environment was looked at, and its picture as a file."""
     items = []
+    drawn = dict(_drawn(settings, diagram))
     for at, (name, environment) in enumerate(settings.environments.items()):
         seen = next((row.cells[at] for row in rows if row.cells[at].measured), None)
         said = "no run yet"
         if seen and seen.measured and seen.fresh_until:
-            said = (
-                f'<span class="rb-fact" data-fresh-until="{seen.fresh_until:%Y-%m-%dT%H:%M:%SZ}">'
-                f"{markup.moment(seen.measured)}</span>"
-            )
-        link = f'<a href="{_file(settings, name)}">SVG</a>'
-        items.append(f"<li>{markup.text(environment.title)}: {said} · {link}</li>")
+            said = markup.moment(seen.measured, seen.fresh_until)
+        link = f' · <a href="{_file(settings, name)}">SVG</a>' if name in drawn else ""
+        items.append(f"<li>{markup.text(environment.title)}: {said}{link}</li>")
     return f'<ul class="rb-erd-ages">{"".join(items)}</ul>\n'
 
 

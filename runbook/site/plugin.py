@@ -16,6 +16,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin
 from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
+from pathspec.gitignore import GitIgnoreSpec
 
 from runbook.errors import RunbookError
 from runbook.settings import Settings
@@ -25,6 +26,7 @@ from runbook.site import erd_page, figures, fleet, ledger_page, pages, policy, s
 RESULTS = f"{pages.FOLDER}/index.md"
 
 _log = logging.getLogger("mkdocs.plugins.runbook")
+MOST_IN_MENU = 60  # notebooks; beyond, the page of an environment leads to its own
 LARGEST_SEARCHED = 50_000  # characters of a notebook page; a larger one is tables
 _STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
@@ -48,6 +50,8 @@ class RunbookPlugin(BasePlugin[Options]):
             pages.write(self._settings)
         except RunbookError as error:
             raise PluginError(str(error)) from None
+        unlisted = GitIgnoreSpec.from_lines([f"/{pages.FOLDER}/*/*.ipynb"])
+        config.not_in_nav = unlisted + config.not_in_nav if config.not_in_nav else unlisted
         if config.nav is not None:
             config.nav = [self._entry(entry) for entry in config.nav]
         return config
@@ -57,6 +61,7 @@ class RunbookPlugin(BasePlugin[Options]):
         if not isinstance(entry, dict) or RESULTS not in entry.values():
             return entry
         docs = self._settings.path(self._settings.project.docs)
+        few = len(self._settings.step) * len(self._settings.environments) <= MOST_IN_MENU
         section: list[Any] = [RESULTS, {"Ledger": f"{ledger_page.FOLDER}/index.md"}]
         section.append({"Schema": f"{erd_page.FOLDER}/index.md"})
         for environment in self._settings.environments.values():
@@ -66,11 +71,12 @@ class RunbookPlugin(BasePlugin[Options]):
                 inside.append({"Relationships": f"{home}/relationships.md"})
             if (docs / home / "history.md").exists():
                 inside.append({"Runs": f"{home}/history.md"})
-            inside += [
-                {step.title: f"{home}/{step.name}.ipynb"}
-                for step in self._settings.step
-                if (docs / home / f"{step.name}.ipynb").exists()
-            ]
+            if few:
+                inside += [
+                    {step.title: f"{home}/{step.name}.ipynb"}
+                    for step in self._settings.step
+                    if (docs / home / f"{step.name}.ipynb").exists()
+                ]
             section.append({environment.title: inside})
         if (docs / pages.FOLDER / fleet.PAGE).exists():
             section.append({"Fleet": f"{pages.FOLDER}/{fleet.PAGE}"})
@@ -108,7 +114,10 @@ class RunbookPlugin(BasePlugin[Options]):
             ledger_page.write_relationships(self._settings, Path(config.site_dir))
         except RunbookError as error:
             raise PluginError(str(error)) from None
-        if not search_worker.mend(Path(config.site_dir)):
+        site = Path(config.site_dir)
+        for source_map in site.glob("assets/**/*.map"):  # megabytes for who debugs the theme
+            source_map.unlink()
+        if not search_worker.mend(site):
             _log.info("the theme's search script is not a known one: it is left as it is")
 
     def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:

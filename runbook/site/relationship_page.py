@@ -111,7 +111,7 @@ def _cells(row: Row) -> str:
 
 
 def _cell(cell: Cell) -> tuple[str | int | Html, ...]:
-    link = Html(f'<a href="../../{cell.environment}/">{markup.text(cell.environment)}</a>')
+    link = Html(_home(cell.environment))
     if cell.census is None or cell.measured is None or cell.fresh_until is None:
         empty = Html(markup.state("not looked"))
         return (link, empty, empty, "unknown", "", "", "no run looked at it")
@@ -119,10 +119,7 @@ def _cell(cell: Cell) -> tuple[str | int | Html, ...]:
     notes = [cell.census.reason, *cell.census.remarks]
     if audit:
         notes += [audit.reason, ", ".join(audit.samples), _born(audit)]
-    moment = Html(
-        f'<span class="rb-fact" data-fresh-until="{cell.fresh_until:%Y-%m-%dT%H:%M:%SZ}">'
-        f"{markup.moment(cell.measured)}</span>"
-    )
+    moment = Html(markup.moment(cell.measured, cell.fresh_until))
     return (
         link,
         Html(markup.state(cell.key)),
@@ -152,33 +149,32 @@ def _history(counts: Mapping[str, Sequence[Count]]) -> str:
     all_of = {name: [count.orphans for count in found] for name, found in shown.items()}
     moved = [(name, found) for name, found in all_of.items() if len(set(found)) > 1]
     title = "Orphan rows where they changed, the newest run to the right"
-    rows = [
-        _unchanged(tuple(same))
-        for found in shown.values()
-        for _, same in groupby(reversed(found), lambda one: (one.key, one.rows, one.orphans))
-    ]
-    columns = ("environment", "run", "runs", "key", "rows", "orphan rows")
+    rows = [(name, _counts(found[::-1])) for name, found in shown.items()]
     return (
         (charts.steps(title, "rows", moved) if moved else "<p>No count changed.</p>")
         + _leaks(counts)
-        + markup.table(columns, rows, "Orphan rows by run")
+        + markup.table(("environment", "orphan rows, the newest first"), rows, "Counts by run")
     )
 
 
-def _unchanged(same: Sequence[Count]) -> tuple[str | int | Html, ...]:
-    """Neighbouring runs that found the same, the newest first, as one row."""
-    last, first = same[0], same[-1]
-    span = f"{last.measured:%Y-%m-%d %H:%M} UTC"
-    if len(same) > 1:
-        span = f"{first.measured:%Y-%m-%d %H:%M} to {span}"
-    return (
-        last.environment,
-        span,
-        len(same),
-        Html(markup.state(last.key)),
-        Html(markup.state(last.rows)),
-        last.orphans if last.orphans is not None else "unknown",
-    )
+def _counts(counts: Sequence[Count]) -> Html:
+    """A line for each stretch of runs that found the same, the newest first.
+
+    What the database enforces is told where it was not the same in the runs after.
+    """
+    lines = []
+    key = ""
+    for (_, rows, orphans), found in groupby(counts, lambda one: (one.key, one.rows, one.orphans)):
+        same = tuple(found)
+        last, first = same[0], same[-1]
+        span = f"{last.measured:%Y-%m-%d %H:%M}"
+        if len(same) > 1:
+            span = f"{first.measured:%Y-%m-%d %H:%M} to {span}, {len(same)} runs"
+        said = f"{orphans:,}" if orphans is not None else rows
+        changed = f", key {last.key}" if last.key != key else ""
+        key = last.key
+        lines.append(markup.text(f"{span}: {said}{changed}"))
+    return Html("<br>".join(lines))
 
 
 def _leaks(counts: Mapping[str, Sequence[Count]]) -> str:
@@ -206,36 +202,38 @@ def _leak(counts: Sequence[Count]) -> str:
 def _sql(row: Row) -> list[str]:
     item = row.relationship
     key = migration.statements(item)
+    title, statement = remedies.mend(item)
     return [
         "<h3>To find the orphan rows</h3>",
         markup.code(remedies.find(item)),
         "<h3>To add the key</h3><p>Two statements, each in a transaction of its own.</p>",
         markup.code(f"{key.add}\n{key.validate}"),
         (
-            "<h3>To mend</h3><p>A person decides which, and for which rows. Each is a transaction"
-            " that ends with ROLLBACK: look at what it says before you write COMMIT instead.</p>"
+            f"<h3>To mend</h3><p>{markup.text(title)}. It ends with ROLLBACK: look at what it says"
+            " before you write COMMIT instead. runbook remediate keeps every row that it changes,"
+            " works in batches, brings parents back and undoes what it did.</p>"
         ),
-        *(
-            f"<details><summary>{markup.text(title)}</summary>{markup.code(statement)}</details>"
-            for title, statement in remedies.mend(item)
-        ),
+        markup.code(statement),
     ]
 
 
 def _checks(row: Row, naming: Naming) -> str:
-    rows = [
-        (
-            Html(f'<a href="../../{name}/">{markup.text(name)}</a>'),
-            check.title,
-            Html(markup.state(check.status)),
-            check.message,
-        )
-        for name, check in naming.get(row.relationship.label, ())
-    ]
-    if not rows:
+    """A line for each result; environments in which a check came to the same share it."""
+    same: dict[tuple[str, str, str], list[str]] = {}
+    for name, check in naming.get(row.relationship.label, ()):
+        same.setdefault((check.title, check.status, check.message), []).append(name)
+    if not same:
         return "<p>None has it in its evidence.</p>"
+    rows = [
+        (Html(", ".join(map(_home, names))), title, Html(markup.state(status)), message)
+        for (title, status, message), names in same.items()
+    ]
     columns = ("environment", "check", "state", "found")
     return markup.table(columns, rows, "Checks with it in their evidence")
+
+
+def _home(environment: str) -> str:
+    return f'<a href="../../{environment}/">{markup.text(environment)}</a>'
 
 
 def naming(runs: Mapping[str, RunRecord]) -> Naming:
