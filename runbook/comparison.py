@@ -26,18 +26,34 @@ class Change:
     after: str
 
 
+Values = Mapping[str, Mapping[str, str]]
+"""What a run found, in words: by what it is about, then by its name."""
+
+
+def values(run: RunRecord) -> Values:
+    """All of a run that is compared."""
+    return {
+        "server": _server(run),
+        "verdict": _verdicts(run),
+        "check": _by(run.checks, _check),
+        "key": _by(run.census, _key),
+        "orphan rows": _by(run.audits, _orphans),
+    }
+
+
 def compare(before: RunRecord, after: RunRecord) -> tuple[Change, ...]:
     """Everything that differs: server and schema, verdicts, checks, keys, orphan rows."""
-    return (
-        *_of("server", _server(before), _server(after)),
-        *_of("verdict", _verdicts(before), _verdicts(after)),
-        *_of("check", _by(before.checks, _check), _by(after.checks, _check)),
-        *_of("key", _by(before.census, _key), _by(after.census, _key)),
-        *_of("orphan rows", _by(before.audits, _orphans), _by(after.audits, _orphans)),
-    )
+    return differences(values(before), values(after))
+
+
+def differences(before: Values, after: Values) -> tuple[Change, ...]:
+    """The same, of values that are compared several times."""
+    return tuple(change for what in after for change in _of(what, before[what], after[what]))
 
 
 def _of(what: str, before: Mapping[str, str], after: Mapping[str, str]) -> Iterable[Change]:
+    if before == after:
+        return
     for name in dict.fromkeys((*before, *after)):
         one, other = before.get(name, ABSENT), after.get(name, ABSENT)
         if one != other:

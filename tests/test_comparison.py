@@ -164,7 +164,7 @@ def test_a_run_that_is_not_there(settings: Settings, arguments: tuple[str, ...],
 
 def test_the_page_has_the_runs_and_the_changes(settings: Settings) -> None:
     runs = {"staging": AFTER, "production": AFTER.model_copy(update={"environment": "production"})}
-    page = history_page.render(settings, settings.environment("staging"), runs)
+    page = history_page.documents(settings, runs)["staging/history.md"]
     rows = [line for line in page.split("\n") if line.startswith("<tr><td>2026")]
     assert [line[8:24] for line in rows] == [
         "20261102T000000Z", "20261101T120000Z", "20261101T000000Z",
@@ -172,5 +172,5 @@ def test_the_page_has_the_runs_and_the_changes(settings: Settings) -> None:
     assert "<td>unknown</td>" in rows[1]  # the interrupted one counted nothing
     assert "2 differences: 1 key, 1 orphan rows" in page
     assert "## Against Production\n\nNothing differs." in page
-    first = history_page.render(settings, settings.environment("staging"), {"staging": BEFORE})
+    first = history_page.documents(settings, {"staging": BEFORE})["staging/history.md"]
     assert "## Since the run before\n\nThere is none before it." in first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -20,7 +21,7 @@ from runbook.erd import states
 from runbook.erd.diagram import Diagram
 from runbook.erd.families import LARGEST
 from runbook.erd.layers import place
-from runbook.findings import AuditState, KeyState
+from runbook.findings import Audit, AuditState, KeyState
 from runbook.ledger import NOT_LOOKED, Cell
 from runbook.record import RunRecord
 from runbook.relationships import Relationship
@@ -237,6 +238,21 @@ def test_a_large_schema_has_an_overview_in_its_page(tmp_path: Path) -> None:
     assert sum(told) == sum(bool(audit.orphans) for audit in run.audits)
 
 
+def test_an_overview_of_many_families_shows_those_with_orphan_rows_first() -> None:
+    items = [
+        replace(ITEM, child=TableName(f"s{n}", "orders"), parent=TableName(f"s{n}", "users"))
+        for n in range(100)
+    ]  # fmt: skip
+    audits = [Audit(item, AuditState.ORPHANS, 7, exact=True) for item in items[-3:]]
+    cells = {item.id: Cell("staging") for item in items}
+    cells |= {a.relationship.id: Cell("staging", audit=a) for a in audits}
+    text = erd.overview(erd.draw(items), cells, "a hundred")
+    cards = BeautifulSoup(text, "html.parser").select(".rb-family")
+    assert len(cards) == 80
+    assert ["orphan rows in 1" in card.text for card in cards] == [True] * 3 + [False] * 77
+    assert ">and 20 more groups of tables</text>" in text
+
+
 # --- states ---------------------------------------------------------------------------------------
 
 
@@ -414,8 +430,8 @@ def test_a_page_without_runs_or_relationships(tmp_path: Path) -> None:
 def test_more_rows_than_the_page_shows_are_in_the_ledger(tmp_path: Path) -> None:
     items = schemas.large(100, 200)
     page = erd_site.documents(tmp_path, items)["index.md"]
-    assert 'And 120 more in the <a href="../ledger/">ledger</a>.' in page
-    assert erd_page.PLAIN_ROWS == 80
+    assert 'And 140 more in the <a href="../ledger/">ledger</a>.' in page
+    assert erd_page.PLAIN_ROWS == 60
 
 
 # --- plots ----------------------------------------------------------------------------------------

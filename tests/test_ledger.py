@@ -185,7 +185,7 @@ def test_a_large_ledger_is_a_light_page() -> None:
     found = documents(
         run("staging", *((item, KeyState.MISSING, None) for item in items)), items=items
     )
-    assert "And 4,850 more in the files." in found["results/ledger/index.md"]
+    assert "And 4,925 more in the files." in found["results/ledger/index.md"]
     assert len(found["results/ledger/index.md"]) < 100_000
     assert len(json.loads(found["results/ledger/ledger.json"])["rows"]) == 5000
 

@@ -16,6 +16,7 @@ MARGIN = 12
 ENTRY = 200  # width of an entry of the legend
 CARD = (208, 62)
 CARDS = 4  # in a row of the overview
+MOST_CARDS = 80  # in the overview, those with orphan rows first
 LINKED = 3_000  # lines; beyond, nobody finds one to click, and the file would be megabytes
 PAPER, FRAME, EDGE = "#fff", "#f4f4f8", "#7a7a88"  # in light, where no style sheet applies
 Cells = Mapping[str, Cell]
@@ -208,7 +209,10 @@ def _style() -> str:
 
 
 def overview(diagram: Diagram, cells: Cells, title: str) -> str:
-    """A card for each family of tables, for a page that could not hold the whole picture."""
+    """A card for each family of tables, for a page that could not hold the whole picture.
+
+    Beyond ``MOST_CARDS`` the least remarkable ones are left out, and the last line says how many.
+    """
     owner = {member: at for at, frame in enumerate(diagram.frames) for member in frame.members}
     found: list[list[Cell]] = [[] for _ in diagram.frames]
     for line in diagram.lines:
@@ -216,12 +220,14 @@ def overview(diagram: Diagram, cells: Cells, title: str) -> str:
     order = sorted(range(len(found)), key=lambda at: (-_orphans(found[at]), -len(found[at]), at))
     parts = [
         _card(diagram.frames[at], found[at], place % CARDS, place // CARDS)
-        for place, at in enumerate(order)
+        for place, at in enumerate(order[:MOST_CARDS])
     ]
-    rows = -(-len(parts) // CARDS)
-    return _document(
-        title, CARDS * (CARD[0] + 10) - 10, rows * (CARD[1] + 10) - 10, parts, alone=False
-    )
+    height = -(-len(parts) // CARDS) * (CARD[1] + 10) - 10
+    if len(order) > MOST_CARDS:
+        height += 24
+        said = f"and {counted(len(order) - MOST_CARDS, 'more group')} of tables"
+        parts.append(f'<text x="0" y="{height - 4}">{said}</text>')
+    return _document(title, CARDS * (CARD[0] + 10) - 10, height, parts, alone=False)
 
 
 def _orphans(cells: Sequence[Cell]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from runbook import past_runs, record
 from runbook.errors import IncompleteError, UsageError
 from runbook.settings import Settings
+from runbook.site import ledger_page
 
 CONFIG = "mkdocs.yml"
 # every site of ours has both, and no folder of sources has
@@ -31,22 +33,52 @@ def build(settings: Settings, output: Path | None = None) -> Path:
     _refuse(target, settings.folder)
     fresh = target.with_name(f".{target.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    result = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(fresh)],
-        cwd=settings.folder,
-        env=os.environ | environment(settings),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode != 0:
+    try:
+        _write(settings, fresh)
+    except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
-        raise IncompleteError(
-            "the site does not build:\n" + _faults(result.stderr + result.stdout),
-            "mend what is named, then: runbook site build",
-        )
+        raise
     _replace(target, fresh)
     return target
+
+
+def collect_less_garbage() -> None:
+    """Millions of values are made and kept until a build ends: to look for cycles among them, as
+    often as Python does, takes a third of the time.
+    """
+    gc.set_threshold(200_000, 20, 100)
+
+
+def _write(settings: Settings, fresh: Path) -> None:
+    """MkDocs writes its pages into ``fresh``, and beside it we write those of relationships."""
+    beside = fresh.with_name(f"{fresh.name}.relationships")
+    shutil.rmtree(beside, ignore_errors=True)
+    collect_less_garbage()
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(fresh)]
+    try:
+        with subprocess.Popen(
+            command,
+            cwd=settings.folder,
+            env=os.environ | environment(settings) | {ledger_page.WRITTEN_ELSEWHERE: "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as mkdocs:
+            try:
+                ledger_page.write_relationships(settings, beside)
+                output, _ = mkdocs.communicate()
+            except BaseException:
+                mkdocs.kill()
+                raise
+        if mkdocs.returncode != 0:
+            raise IncompleteError(
+                "the site does not build:\n" + _faults(output),
+                "mend what is named, then: runbook site build",
+            )
+        if (beside / ledger_page.PAGES).exists():
+            (beside / ledger_page.PAGES).rename(fresh / ledger_page.PAGES)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _refuse(target: Path, project: Path) -> None:

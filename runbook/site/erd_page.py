@@ -21,7 +21,7 @@ from runbook.settings import Settings
 from runbook.site import ledger_page
 
 FOLDER = "results/schema"
-PLAIN_ROWS = 80  # beyond, the page would weigh more than a reader wants to load
+PLAIN_ROWS = 60  # beyond, the page would weigh more than a reader wants to load
 LARGEST = 40_000  # bytes of a picture inside the page; beyond, the page has an overview
 SHOWN_RUNS = 30
 

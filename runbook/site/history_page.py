@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runbook import comparison, markup, past_runs
-from runbook.comparison import Change
+from runbook.comparison import Change, Values
 from runbook.environment import Environment
 from runbook.findings import counted
 from runbook.markup import Html
@@ -15,22 +15,43 @@ from runbook.record import RunRecord
 from runbook.settings import Settings
 
 SHOWN_RUNS = 30
-SHOWN_CHANGES = 150
+SHOWN_CHANGES = 75  # of each comparison; there is one with every environment
 OUT_OF_SEARCH = "---\nsearch:\n  exclude: true\n---\n"  # tables stay out of it
 
 
-def render(settings: Settings, environment: Environment, runs: Mapping[str, RunRecord]) -> str:
-    """Markdown; ``runs`` are the newest runs by environment."""
-    run = runs[environment.name]
-    folder = settings.runs / environment.name
+def documents(settings: Settings, runs: Mapping[str, RunRecord]) -> dict[str, str]:
+    """The page of each environment that has a run, by its path in docs/results.
+
+    ``runs`` are the newest runs by environment.
+    """
+    found = {name: comparison.values(run) for name, run in runs.items()}
+    return {
+        f"{name}/history.md": _page(settings, settings.environments[name], runs, found)
+        for name in runs
+    }
+
+
+def _page(
+    settings: Settings,
+    environment: Environment,
+    runs: Mapping[str, RunRecord],
+    found: Mapping[str, Values],
+) -> str:
+    name, run = environment.name, runs[environment.name]
+    folder = settings.runs / name
     lines = [OUT_OF_SEARCH, f"# Runs of {markup.text(environment.title)}", "", _runs(folder), ""]
-    before = comparison.earlier(folder, run.run_id)
     lines += ["## Since the run before", ""]
-    lines += [_changes(past_runs.whole(before), run) if before else "There is none before it.", ""]
-    for name, other in runs.items():
-        if name != environment.name:
-            title = markup.text(settings.environments[name].title)
-            lines += [f"## Against {title}", "", _changes(other, run), ""]
+    before = comparison.earlier(folder, run.run_id)
+    if before:
+        earlier = past_runs.whole(before)
+        lines += [_changes((earlier, comparison.values(earlier)), (run, found[name])), ""]
+    else:
+        lines += ["There is none before it.", ""]
+    for other in runs:
+        if other != name:
+            title = markup.text(settings.environments[other].title)
+            pair = (runs[other], found[other]), (run, found[name])
+            lines += [f"## Against {title}", "", _changes(*pair), ""]
     return "\n".join(lines)
 
 
@@ -54,11 +75,11 @@ def _row(run: Past) -> tuple[str | int | Html, ...]:
     )
 
 
-def _changes(before: RunRecord, after: RunRecord) -> str:
-    changes = comparison.compare(before, after)
+def _changes(before: tuple[RunRecord, Values], after: tuple[RunRecord, Values]) -> str:
+    changes = comparison.differences(before[1], after[1])
     if not changes:
         return "Nothing differs."
-    names = (f"{run.environment}, {run.run_id}" for run in (before, after))
+    names = (f"{run.environment}, {run.run_id}" for run, _ in (before, after))
     rows: Sequence[tuple[str, str, str, str]] = [
         (change.what, change.name, change.before, change.after)
         for change in changes[:SHOWN_CHANGES]

@@ -21,7 +21,9 @@ from runbook.site import relationship_page
 
 FOLDER = "results/ledger"
 PAGES = "results/relationships"
-PLAIN_ROWS = 150  # beyond, the page would weigh more than a reader wants to load
+# set for a MkDocs beside which another process writes the pages of the relationships
+WRITTEN_ELSEWHERE = "RUNBOOK_RELATIONSHIPS_ELSEWHERE"
+PLAIN_ROWS = 75  # beyond, the page would weigh more than a reader wants to load
 
 
 def documents(settings: Settings, facts: Facts) -> dict[str, str]:

@@ -21,7 +21,7 @@ from runbook.verdict import CriterionState, State, Tier, Verdict
 
 MOST_REASONS = 4
 FOLDER = "results"
-PLAIN_ROWS = 150  # of a table; beyond, the page would weigh more than a reader wants to load
+PLAIN_ROWS = 100  # of a table; beyond, the page would weigh more than a reader wants to load
 LARGEST_RECORD = 1_000_000  # bytes of a run.json that is published as it is
 
 
@@ -42,7 +42,6 @@ def write(settings: Settings) -> tuple[Path, ...]:
             continue
         folder = settings.runs / environment.name / run.run_id
         pages[f"{home}/relationships.md"] = relationships_page(environment, run)
-        pages[f"{home}/history.md"] = history_page.render(settings, environment, facts.runs)
         pages[f"{home}/{record_file(folder)}"] = published(folder)
         if (folder / junit.FILE_NAME).exists():
             pages[f"{home}/junit.xml"] = (folder / junit.FILE_NAME).read_text(encoding="utf-8")
@@ -50,7 +49,8 @@ def write(settings: Settings) -> tuple[Path, ...]:
             notebook = folder / step.notebook
             if notebook.exists():
                 pages[f"{home}/{step.name}.ipynb"] = notebook.read_text(encoding="utf-8")
-    pages |= {f"{FOLDER}/{name}": text for name, text in fleet.pages(settings).items()}
+    for written in (fleet.pages(settings), history_page.documents(settings, facts.runs)):
+        pages |= {f"{FOLDER}/{name}": text for name, text in written.items()}
     pages |= ledger_page.documents(settings, facts)
     pages |= erd_page.documents(settings, facts)
     for name, content in pages.items():
@@ -68,7 +68,11 @@ def record_file(folder: Path) -> str:
 def published(folder: Path) -> bytes:
     """The record of the run in ``folder`` as the site has it; the same bytes at every build."""
     content = (folder / record.FILE_NAME).read_bytes()
-    return gzip.compress(content, mtime=0) if len(content) > LARGEST_RECORD else content
+    return (
+        gzip.compress(content, compresslevel=6, mtime=0)
+        if len(content) > LARGEST_RECORD
+        else content
+    )
 
 
 def _write(path: Path, content: str | bytes) -> None:

@@ -6,6 +6,7 @@ List it before ``macros`` and ``mkdocs-jupyter`` in mkdocs.yml.
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pathspec.gitignore import GitIgnoreSpec
 from runbook.errors import RunbookError
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import erd_page, figures, fleet, ledger_page, pages, policy, search_worker
+from runbook.site import build, erd_page, figures, fleet, ledger_page, pages, policy, search_worker
 
 RESULTS = f"{pages.FOLDER}/index.md"
 
@@ -45,6 +46,7 @@ class RunbookPlugin(BasePlugin[Options]):
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         """Write the result pages and put them into the navigation."""
+        build.collect_less_garbage()
         try:
             self._settings = read_settings(Path(config.config_file_path).parent)
             pages.write(self._settings)
@@ -110,10 +112,11 @@ class RunbookPlugin(BasePlugin[Options]):
 
     def on_post_build(self, *, config: MkDocsConfig) -> None:
         """Add the pages of the relationships, which MkDocs does not make, and mend the search."""
-        try:
-            ledger_page.write_relationships(self._settings, Path(config.site_dir))
-        except RunbookError as error:
-            raise PluginError(str(error)) from None
+        if ledger_page.WRITTEN_ELSEWHERE not in os.environ:
+            try:
+                ledger_page.write_relationships(self._settings, Path(config.site_dir))
+            except RunbookError as error:
+                raise PluginError(str(error)) from None
         site = Path(config.site_dir)
         for source_map in site.glob("assets/**/*.map"):  # megabytes for who debugs the theme
             source_map.unlink()
