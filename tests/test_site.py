@@ -212,5 +212,19 @@ def test_a_fact_links_to_the_cell_that_proves_it(demonstration: Demonstration) -
 def test_pages_are_light(demonstration: Demonstration) -> None:
     for path in (demonstration.site / "results").rglob("index.html"):
         assert path.stat().st_size < 150_000, path
+
+
+def test_search_is_light_and_has_no_tables(demonstration: Demonstration) -> None:
     index = demonstration.site / "search" / "search_index.json"
     assert index.stat().st_size < 1_000_000
+    found = json.loads(index.read_text(encoding="utf-8"))["docs"]
+    pages = {entry["location"].partition("#")[0] for entry in found}
+    assert {"", "orphan-audits/", "results/", "results/staging/"} <= pages
+    dumps = re.compile(r"results/(ledger|schema|relationships|\w+/(relationships|history))/")
+    assert not [page for page in pages if dumps.match(page)]
+    run = demonstration.run_of("production")
+    told = " ".join(check.message for check in run.checks)
+    keys = {key for audit in run.audits for key in audit.samples if len(key) > 8}
+    samples = {key for key in keys if key not in told}
+    assert len(samples) > 20
+    assert not [key for key in samples if any(key in entry["text"] for entry in found)]

@@ -29,6 +29,8 @@ RESULTS = f"{pages.FOLDER}/index.md"
 _log = logging.getLogger("mkdocs.plugins.runbook")
 MOST_IN_MENU = 60  # notebooks; beyond, the page of an environment leads to its own
 LARGEST_SEARCHED = 50_000  # characters of a notebook page; a larger one is tables
+_TABLE = re.compile(r'<div\b(?=[^>]*\bclass="rb-table")')  # nbconvert sorts the attributes
+REFERENCE = "reference/"  # whose tables are there to be found
 _STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL)
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL)
 _PLAIN = re.compile(r'<div class="clipboard-copy-txt".*?</div>', re.DOTALL)
@@ -124,7 +126,11 @@ class RunbookPlugin(BasePlugin[Options]):
             _log.info("the theme's search script is not a known one: it is left as it is")
 
     def on_page_content(self, html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-        """Take nbconvert's styles and scripts out of a notebook page; the site has its own."""
+        """Take tables of results out of the search, and nbconvert's styles and scripts out of a
+        notebook page; the site has its own.
+        """
+        if not page.file.src_uri.startswith(REFERENCE):
+            html = _TABLE.sub("<div data-search-exclude", html)
         if not page.file.src_uri.endswith(".ipynb"):
             return html
         for pattern in (_STYLE, _SCRIPT, _COPY, _PLAIN):

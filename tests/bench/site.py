@@ -12,20 +12,26 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from playwright.sync_api import sync_playwright
 from rich.console import Console
 
 from runbook import record
+from runbook.site import serve
+from tests import browsing
 from tests.bench import results, site_project
 from tests.bench.site_project import Size
 
 MEGABYTE = 1_000_000
 QUIET = {"DISABLE_MKDOCS_2_WARNING": "true", "NO_COLOR": "1"}
+FIRST_VIEWS = ("", "results/ledger/", "results/schema/", "results/relationships/*/", "results/*/*/")
+PAINTED = 'performance.getEntriesByName("first-contentful-paint")[0].startTime'
 STOCK = """site_name: Stock
 theme: material
 plugins:
@@ -87,6 +93,32 @@ def stock(project: Path, folder: Path, names: Sequence[str]) -> Built:
     return build(folder, ("mkdocs", "build"))
 
 
+def first_view(site: Path) -> float:
+    """The most milliseconds until something was painted, over a page of each kind.
+
+    In a headless Chromium with an empty cache, from a server on this machine
+    (https://developer.mozilla.org/en-US/docs/Glossary/First_contentful_paint).
+    """
+    server = serve.server(site, 0)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    times = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browsing.CHROMIUM, args=browsing.OPTIONS
+        )
+        for pattern in FIRST_VIEWS:
+            found = min(site.glob(f"{pattern}index.html"))
+            page = browser.new_context().new_page()
+            page.goto(address + found.parent.relative_to(site).as_posix())
+            page.wait_for_load_state("networkidle")
+            times.append(page.evaluate(PAINTED))
+        browser.close()
+    server.shutdown()
+    server.server_close()
+    return max(times)
+
+
 def measure(folder: Path, size: Size, say: Console) -> dict[str, results.Value]:
     project, plain = folder / "project", folder / "stock"
     project.mkdir()
@@ -100,9 +132,11 @@ def measure(folder: Path, size: Size, say: Console) -> dict[str, results.Value]:
     site_project.add_run(project, size, items, size.names[0], number, end)
     again = build(project, ("runbook", "site", "build"))
     say.print(f"after one more run: {again}")
+    painted = first_view(project / "site")
+    say.print(f"first view: {painted:.0f} ms")
     other = stock(project, plain, size.names)
     say.print(f"stock, the notebooks alone: {other}")
-    return facts_of(size, whole, again, other)
+    return facts_of(size, whole, again, other) | {"site.first_view_ms": round(painted)}
 
 
 def facts_of(size: Size, whole: Built, again: Built, other: Built) -> dict[str, results.Value]:
