@@ -88,9 +88,9 @@ def _row(
         references = ", ".join(other.references)
         reason = f"{other.name!r} refers to {other.parent}({references})"
         return CensusRow(item, KeyState.MISMATCHED, other, reason, remarks)
-    impossible = _impossible(item, schema, comparison)
-    if impossible:
-        return CensusRow(item, KeyState.IMPOSSIBLE, None, impossible, remarks)
+    why = impossible(item, schema, comparison)
+    if why:
+        return CensusRow(item, KeyState.IMPOSSIBLE, None, why, remarks)
     return CensusRow(item, KeyState.MISSING, None, "no foreign key", remarks)
 
 
@@ -118,7 +118,7 @@ def _state(item: Relationship, key: ForeignKey) -> tuple[KeyState, ForeignKey, s
     return state, key, "; ".join(reversed(reasons))
 
 
-def _impossible(item: Relationship, schema: Schema, comparison: Comparisons) -> str:
+def impossible(item: Relationship, schema: Schema, comparison: Comparisons) -> str:
     """Why PostgreSQL would refuse the key before it looks at a row; empty when it would not."""
     child, parent = schema.tables[item.child], schema.tables[item.parent]
     for table in (child, parent):

@@ -26,6 +26,8 @@ class Proxy:
         self._open = threading.Event()
         self._flowing = threading.Event()
         self._flowing.set()
+        self._answering = threading.Event()
+        self._answering.set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
@@ -39,9 +41,14 @@ class Proxy:
         """Stop forwarding without closing anything."""
         self._flowing.clear()
 
+    def silence(self) -> None:
+        """Go on forwarding to the server, and nothing of what it answers."""
+        self._answering.clear()
+
     def mend(self) -> None:
         """Close what is left of before, and forward again."""
         self._close_all()
+        self._answering.set()
         self._flowing.set()
         if not self._open.is_set():
             self._listener = self._listen(self.port)
@@ -83,13 +90,13 @@ class Proxy:
                 client.close()  # the server is down
                 continue
             self._pairs.append((client, server))
-            for ends in ((client, server), (server, client)):
+            for ends in ((client, server, self._flowing), (server, client, self._answering)):
                 threading.Thread(target=self._forward, args=ends, daemon=True).start()
 
-    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+    def _forward(self, source: socket.socket, target: socket.socket, way: threading.Event) -> None:
         with suppress(OSError):
             while data := source.recv(CHUNK):
-                if self._flowing.is_set():
+                if self._flowing.is_set() and way.is_set():
                     target.sendall(data)
         self._flowing.wait()  # that one end has closed is swallowed too
         for end in (source, target):

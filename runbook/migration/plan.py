@@ -5,11 +5,15 @@ The document ``plan.json``. Whoever applies it runs exactly these statements.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from runbook.relationships import Priority
+from runbook.schema import Action, ForeignKey, Match, TableName
 
 
 class _Model(BaseModel):
@@ -59,6 +63,55 @@ class PlanStep(_Model):
     orphans: int | None = None
 
 
+class PlannedKey(_Model):
+    """The key that the steps of one relationship bring into being, or validate.
+
+    Tables are as :meth:`TableName.parse` reads them. ``replaces`` are the names of the keys that
+    are not as decided, and are dropped at the end. ``on_update`` and ``match`` are None where
+    nobody decided them. ``declared`` and ``validated`` are what was there when it was planned.
+    """
+
+    relationship: str
+    child: str
+    columns: tuple[str, ...]
+    parent: str
+    references: tuple[str, ...]
+    on_delete: Action
+    on_update: Action | None = None
+    match: Match | None = None
+    priority: Priority = Priority.LOW
+    why: str = ""
+    name: str = ""
+    declared: bool = False
+    validated: bool = False
+    replaces: tuple[str, ...] = ()
+
+    @property
+    def child_name(self) -> TableName:
+        return TableName.parse(self.child)
+
+    @property
+    def parent_name(self) -> TableName:
+        return TableName.parse(self.parent)
+
+    def is_that_of(self, key: ForeignKey) -> bool:
+        """Whether ``key``, of the child or a partition of it, does what was decided, once valid."""
+        return self.has_shape_of(key) and (
+            key.enforced
+            and not key.temporal
+            and not key.disabled_triggers
+            and key.on_delete is self.on_delete
+            and self.on_update in (None, key.on_update)
+            and self.match in (None, key.match)
+        )
+
+    def has_shape_of(self, key: ForeignKey) -> bool:
+        """Whether ``key`` is between the same columns, by whatever name."""
+        mine = set(zip(self.columns, self.references, strict=True))
+        pairs = set(zip(key.columns, key.references, strict=True))
+        return key.parent == self.parent_name and pairs == mine
+
+
 class LeftOut(_Model):
     """A relationship that the plan does nothing about, and why."""
 
@@ -71,7 +124,8 @@ class Plan(_Model):
     """The whole plan.
 
     ``fingerprint`` is of all that the plan presupposes in the schema, without what its own steps
-    make, so that it still fits after a part of them is done.
+    make, so that it still fits after a part of them is done; ``presupposes`` are its sentences.
+    ``keys`` has one of each relationship that there are steps for.
     """
 
     format: Literal[1] = 1
@@ -84,6 +138,17 @@ class Plan(_Model):
     fingerprint: str
     steps: tuple[PlanStep, ...]
     left_out: tuple[LeftOut, ...] = ()
+    keys: tuple[PlannedKey, ...] = ()
+    presupposes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the whole document, in hex: a rehearsal is of exactly this plan."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def key_of(self, step: PlanStep) -> PlannedKey:
+        """The key that ``step`` is a part of."""
+        return next(key for key in self.keys if key.relationship == step.relationship)
 
     @property
     def relationships(self) -> tuple[str, ...]:
