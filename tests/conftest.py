@@ -24,7 +24,13 @@ from runbook.telecore import demo
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORDS = {"telecore_owner": "owner's test password", "telecore_reader": "reader test password"}
-pytest_plugins = ("tests.demonstration", "tests.browsing", "tests.commands", "tests.places")
+pytest_plugins = (
+    "tests.demonstration",
+    "tests.browsing",
+    "tests.commands",
+    "tests.places",
+    "tests.watched",
+)
 _numbers = count()
 
 
