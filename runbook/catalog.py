@@ -24,7 +24,7 @@ from runbook.schema import (
 from runbook.session import Session, fetch
 
 _OURS: LiteralString = """
-    n.nspname NOT IN ('pg_catalog', 'information_schema')
+    n.nspname NOT IN ('pg_catalog', 'information_schema', 'runbook_quarantine')
     AND n.nspname !~ '^pg_(toast|temp)'
     AND (%s::text[] IS NULL OR n.nspname = ANY (%s::text[]))
 """

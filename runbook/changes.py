@@ -44,6 +44,13 @@ def new(settings: Settings, environment: str, kind: Kind, begun: datetime) -> Pa
     raise IncompleteError(f"{above}: a thousand of {name}", "wait a second and try again")
 
 
+def of_id(settings: Settings, environment: str, kind: Kind, name: str) -> Path:
+    """The folder of what has its id already, made where it is not there."""
+    folder = _folder(settings, environment, kind) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def every(settings: Settings, environment: str, kind: Kind) -> Iterator[Path]:
     """The folders whose document is there, the newest first."""
     found = _folder(settings, environment, kind).glob(f"*/{kind}.json")

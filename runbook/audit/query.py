@@ -35,18 +35,22 @@ def orphans(
     )
 
 
-def present(columns: tuple[str, ...], match: Match = Match.SIMPLE) -> sql.Composed:
+def present(
+    columns: tuple[str, ...], match: Match = Match.SIMPLE, child: str = "fk"
+) -> sql.Composed:
     """The child rows that a key looks at: those without NULL, or not of NULLs alone."""
     joiner = sql.SQL(" AND " if match is Match.SIMPLE else " OR ")
     return joiner.join(
-        sql.SQL("fk.{} IS NOT NULL").format(sql.Identifier(column)) for column in columns
+        sql.SQL("{} IS NOT NULL").format(sql.Identifier(child, column)) for column in columns
     )
 
 
-def equal(relationship: Relationship, comparisons: Comparisons) -> sql.Composed:
+def equal(
+    relationship: Relationship, comparisons: Comparisons, parent: str = "pk", child: str = "fk"
+) -> sql.Composed:
     """The parent row ``pk`` of the child row ``fk``, compared as the key would."""
     return sql.SQL(" AND ").join(
-        _equal(reference, column, comparison)
+        _equal(sql.Identifier(parent, reference), sql.Identifier(child, column), comparison)
         for reference, column, comparison in zip(
             relationship.references, relationship.columns, comparisons.pairs, strict=True
         )
@@ -90,9 +94,11 @@ def _list(columns: tuple[str, ...]) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier("fk", name) for name in columns)
 
 
-def _equal(reference: str, column: str, comparison: Comparison) -> sql.Composed:
-    left = _cast(sql.SQL("pk.{}").format(sql.Identifier(reference)), comparison.left)
-    right = _cast(sql.SQL("fk.{}").format(sql.Identifier(column)), comparison.right)
+def _equal(
+    reference: sql.Identifier, column: sql.Identifier, comparison: Comparison
+) -> sql.Composed:
+    left = _cast(reference, comparison.left)
+    right = _cast(column, comparison.right)
     equal = sql.SQL("{} OPERATOR({}.{}) {}").format(
         left,
         sql.Identifier(comparison.schema),
@@ -106,8 +112,8 @@ def _equal(reference: str, column: str, comparison: Comparison) -> sql.Composed:
     return equal
 
 
-def _cast(value: sql.Composed, type_name: str) -> sql.Composed:
+def _cast(value: sql.Identifier, type_name: str) -> sql.Composed:
     if not type_name:
-        return value
+        return sql.Composed([value])
     # the text comes from format_type, which quotes what needs quotes
     return sql.SQL("{}::{}").format(value, sql.SQL(type_name))
