@@ -62,8 +62,34 @@ def _order(path: Path) -> tuple[str, int]:
     return moment, int(number) if number.isdigit() else 1
 
 
+def taken_along(settings: Settings, environment: str, run: Path) -> tuple[str, ...]:
+    """Copy the logs of what changed the database since the run before into the folder ``run``.
+
+    Returns their paths in it. Without a run before, all of them count.
+    """
+    earlier = sorted(path.parent.name for path in run.parent.glob(f"*/{record.FILE_NAME}"))
+    before = next((name for name in reversed(earlier) if name < run.name), "")
+    found = []
+    for kind in (Kind.APPLY, Kind.REMEDIATION):
+        for folder in every(settings, environment, kind):
+            if before < folder.name <= run.name:
+                path = run / "changes" / f"{kind}-{folder.name}.json"
+                path.parent.mkdir(exist_ok=True)
+                record.write_atomically(path, (folder / f"{kind}.json").read_bytes())
+                found.append(path.relative_to(run).as_posix())
+    return tuple(sorted(found))
+
+
 def newest(settings: Settings, environment: str, kind: Kind) -> Path | None:
     return next(every(settings, environment, kind), None)
+
+
+def latest(
+    settings: Settings, environment: str, kind: Kind, model: type[Document]
+) -> tuple[Path, Document] | None:
+    """The newest document of a kind, with its folder; None where there is none."""
+    folder = newest(settings, environment, kind)
+    return (folder, read(folder, kind, model)) if folder else None
 
 
 def write(folder: Path, kind: Kind, document: BaseModel) -> Path:

@@ -105,6 +105,56 @@ def _segment(part: Part, number: int, value: int, box: tuple[float, float, float
         )
 
 
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a timeline's row: its tone, and when it began and how long it took."""
+
+    tone: str
+    began: float
+    length: float
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point of a timeline's row that stands out, with what to write beside it."""
+
+    at: float
+    text: str
+
+
+def timeline(
+    title: str, unit: str, rows: Sequence[tuple[str, Sequence[Span], Sequence[Mark]]]
+) -> str:
+    """A row each: its spans from left to right on one scale from zero, and its marks.
+
+    What the spans are stands in a table of the caller's, as what they mean is the caller's too.
+    """
+    ends = [span.began + span.length for _, spans, _ in rows for span in spans]
+    largest = max((*ends, *(mark.at for _, _, marks in rows for mark in marks)), default=0) or 1
+    parts = []
+    for number, (label, spans, marks) in enumerate(rows):
+        top = number * ROW + 6
+        parts.append(_label(label, top + 14))
+        for span in spans:
+            left, width = LABEL + SPACE * span.began / largest, SPACE * span.length / largest
+            parts.append(
+                f'<g class="rb-part rb-tone-{span.tone}"><rect x="{left:.1f}" y="{top}"'
+                f' width="{max(width, 1):.1f}" height="18"/></g>'
+            )
+        for mark in marks:
+            at = LABEL + SPACE * mark.at / largest
+            parts += [
+                f'<path d="M{at:.1f} {top - 4}v26" stroke="currentColor" stroke-width="2"/>',
+                _text(mark.text, at + 5, top + 14, "start"),
+            ]
+    height = len(rows) * ROW + 26
+    parts += [
+        _text("0", LABEL, height - 6, "middle"),
+        _text(f"{largest:.1f} {unit}", LABEL + SPACE, height - 6, "middle"),
+    ]
+    return _figure(title, height, parts)
+
+
 def spread(title: str, unit: str, series: Sequence[tuple[str, Sequence[float]]]) -> str:
     """Each series as a strip: a mark a value, the median a line; up to the 95th percentile."""
     largest = max((_percentile(values, 95) for _, values in series), default=0) or 1

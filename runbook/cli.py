@@ -13,15 +13,26 @@ import psycopg
 import typer
 from typer.main import get_command
 
-from runbook import __version__, fleet_command, manual, messages, session, site_command
+from runbook import (
+    __version__,
+    fleet_command,
+    manual,
+    messages,
+    migrate_command,
+    monitor_command,
+    session,
+    site_command,
+)
 from runbook.audit_command import audit
 from runbook.compare_command import compare_command
 from runbook.demo_command import demo
 from runbook.doctor_command import doctor_command, grants_command
 from runbook.errors import RunbookError
 from runbook.evidence_command import bundle, import_, verify
+from runbook.impact_command import impact_command
 from runbook.messages import Format, Level, fail
 from runbook.redaction import redact
+from runbook.remediate_command import remediate_command
 from runbook.run_command import run_command
 from runbook.shell_command import shell_command
 from runbook.status_command import status_command
@@ -39,6 +50,7 @@ EXTRA_OF = {
     "nbclient": "notebooks",
     "nbformat": "notebooks",
     "papermill": "notebooks",
+    "prometheus_client": "monitoring",
 }
 
 app = typer.Typer(
@@ -54,10 +66,14 @@ app.command("audit")(audit)
 app.command("bundle")(bundle)
 app.command("import")(import_)
 app.command("verify")(verify)
+app.command("remediate")(remediate_command)
+app.command("impact")(impact_command)
 app.command("shell")(shell_command)
 app.command("doctor")(doctor_command)
 app.command("grants")(grants_command)
 app.command("demo")(demo)
+app.add_typer(migrate_command.app, name="migrate")
+app.add_typer(monitor_command.app, name="monitor")
 app.add_typer(fleet_command.app, name="fleet")
 app.add_typer(site_command.app, name="site")
 

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from runbook import comparison, completion, record
+from runbook import comparison, completion, record, run_folders
 from runbook.audit_output import out
 from runbook.errors import IncompleteError, UsageError
 from runbook.findings import counted
@@ -68,7 +68,7 @@ def _run(settings: Settings, text: str) -> RunRecord:
     environment = settings.environment(name)
     folder = settings.runs / environment.name
     if not run_id:
-        newest = record.newest(settings.runs, environment.name)
+        newest = run_folders.newest(settings.runs, environment.name)
         if newest is None:
             raise IncompleteError(f"no run of {name!r} is on record", f"run it: runbook run {name}")
         return record.read(newest)

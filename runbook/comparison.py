@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from runbook import record
+from runbook import record, run_folders
 from runbook.findings import Audit, CensusRow, CheckResult
 from runbook.record import RunRecord
 
@@ -104,7 +104,7 @@ def earlier(runs: Path, run_id: str) -> Path | None:
         (
             folder
             for folder in reversed(folders)
-            if folder.name < run_id and not record.interrupted(folder)
+            if folder.name < run_id and not run_folders.interrupted(folder)
         ),
         None,
     )

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from runbook import record
+from runbook import record, run_folders
 from runbook.errors import IncompleteError, UsageError
 from runbook.evidence import bundle as bundles
 from runbook.evidence import signature as signatures
@@ -130,7 +130,7 @@ def verify(
 
 def _reports(settings: Settings, target: str | None, run: str | None) -> Iterator[Report]:
     if target is None and run is None:
-        folders = [record.newest(settings.runs, name) for name in settings.environments]
+        folders = [run_folders.newest(settings.runs, name) for name in settings.environments]
         found = [folder for folder in folders if folder is not None]
         if not found:
             raise IncompleteError(f"no run in {settings.runs}", "run the runbook, or import a run")
@@ -156,7 +156,7 @@ def _reports(settings: Settings, target: str | None, run: str | None) -> Iterato
 def _folder(settings: Settings, environment: str, run: str | None) -> Path:
     """The folder of a run; raises :class:`UsageError` when there is none."""
     name = settings.environment(environment).name
-    folder = settings.runs / name / run if run else record.newest(settings.runs, name)
+    folder = settings.runs / name / run if run else run_folders.newest(settings.runs, name)
     if folder is None or not (folder / record.FILE_NAME).is_file():
         which = f"no run {run!r}" if run else "no run"
         raise UsageError(

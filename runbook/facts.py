@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 
-from runbook import checks, declarations, judgement, past_runs, record
+from runbook import checks, declarations, judgement, past_runs, run_folders
 from runbook.errors import FileError, IncompleteError
 from runbook.findings import Value
 from runbook.record import RunRecord
@@ -80,7 +80,7 @@ def collect(settings: Settings) -> Facts:
     found: dict[str, Fact] = {}
     runs: dict[str, RunRecord] = {}
     for name, environment in settings.environments.items():
-        folder = record.newest(settings.runs, name)
+        folder = run_folders.newest(settings.runs, name)
         if folder is not None:
             runs[name] = past_runs.whole(folder)
             for fact in of_run(runs[name], environment.fresh_for):

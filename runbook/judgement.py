@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from runbook import checks, record
+from runbook import checks, record, run_folders
 from runbook.environment import Environment
 from runbook.errors import IncompleteError
 from runbook.findings import CheckResult, Status, Value
@@ -105,7 +105,7 @@ def _borrowed(settings: Settings, gate: Gate, schema: StepResult | None) -> dict
 
 def _evidence(settings: Settings, environment: str, schema: StepResult | None) -> Borrowed:
     """The newest run of another environment, or why it does not count."""
-    folder = record.newest(settings.runs, environment)
+    folder = run_folders.newest(settings.runs, environment)
     if folder is None:
         return Borrowed(environment, "", refusal="it has no run")
     try:

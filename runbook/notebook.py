@@ -81,6 +81,19 @@ def execute(
     return execution
 
 
+def execute_alone(kernels: Kernels, notebook: Path, output: Path, folder: Path) -> Execution:
+    """Execute a notebook that is no step of a run: it succeeds when all its cells do."""
+    log = kernels.folder / f"{output.stem}.log"
+    try:
+        execution = _papermill(notebook, output, folder, {}, kernels.manager(log))
+    except _FalseStartError as error:
+        execution = Execution(f"its kernel did not start: {error}")
+    if execution.failure and execution.cell is None:
+        execution = replace(execution, failure=execution.failure + _last_words(log))
+    _keep(notebook, output, execution)
+    return execution
+
+
 def _unwritten(error: OSError) -> str:
     return f"the executed notebook could not be written: {error.strerror}"
 

@@ -12,12 +12,10 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json
 
 from runbook.audit.lookalikes import Lookalike
 from runbook.errors import IncompleteError
@@ -28,7 +26,6 @@ from runbook.verdict import Verdict
 FILE_NAME = "run.json"
 UNFINISHED = "unfinished.json"
 STEPS_FOLDER = "steps"
-HEAD = 100_000  # bytes of a record, of which there may be megabytes, that mostly hold its steps
 
 Version = tuple[int, int, int]
 """Inode, time of change and size: a file that is written anew has another inode."""
@@ -117,7 +114,8 @@ class RunRecord(_Model):
     """One execution of the runbook against one environment.
 
     ``resumes`` is the run that it continued, ``declarations`` the SHA-256 of what was declared:
-    runbook.toml, the relationships and the project's own checks.
+    runbook.toml, the relationships and the project's own checks. ``changes`` are files beside it:
+    the logs of what was applied and remediated since the run before.
     """
 
     format: Literal[1] = 1
@@ -140,6 +138,7 @@ class RunRecord(_Model):
     digests: dict[str, str]
     resumes: str = ""
     declarations: str = ""
+    changes: tuple[str, ...] = ()
 
     @property
     def as_of(self) -> datetime:
@@ -239,36 +238,6 @@ def digests(folder: Path) -> dict[str, str]:
         for path in files
         if path not in {folder / FILE_NAME, folder / UNFINISHED} and not path.name.startswith(".")
     }
-
-
-def newest(runs: Path, environment: str) -> Path | None:
-    """The folder of the newest run of ``environment`` that was not interrupted.
-
-    Run ids sort by their time. An interrupted run counts only while there is no other; a corrupt
-    record counts, so that its reader hears of it.
-    """
-    folder = runs / environment
-    complete = sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
-    whole = (path for path in reversed(complete) if not interrupted(path))
-    return next(whole, complete[-1] if complete else None)
-
-
-def interrupted(folder: Path) -> bool:
-    """Whether the record of a run says that a step was not run; a corrupt one says nothing."""
-    try:
-        path = folder / FILE_NAME
-        return _interrupted(path, version(path))
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
-
-
-@lru_cache(maxsize=512)
-def _interrupted(path: Path, _version: Version) -> bool:
-    with path.open("rb") as file:
-        run = from_json(file.read(HEAD), allow_partial=True)
-    if "checks" not in run:  # they come after the steps, which are whole then
-        run = from_json(path.read_bytes())
-    return any(step["status"] == "not run" for step in run["steps"])
 
 
 def version(path: Path) -> Version:

@@ -6,7 +6,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from runbook import __version__, judgement, junit, lock, preflight, record, resumption
+from runbook import __version__, changes, judgement, junit, lock, preflight, record, resumption
 from runbook.environment import Environment
 from runbook.errors import IncompleteError
 from runbook.evidence import scan
@@ -119,6 +119,16 @@ def _new_folder(runs: Path, started: datetime) -> Path:
     raise IncompleteError(f"{runs}: a hundred runs started at {stamp}", "wait a second")
 
 
+def _changes(work: Work) -> tuple[str, ...]:
+    try:
+        return changes.taken_along(work.settings, work.environment.name, work.folder)
+    except OSError as error:
+        raise IncompleteError(
+            f"{work.folder}: the logs of changes could not be copied: {error.strerror}",
+            "make room and do the rest with --resume",
+        ) from None
+
+
 def compose(work: Work) -> RunRecord:
     """Put the steps' results together, judge them and write run.json."""
     settings, environment, folder, done = work.settings, work.environment, work.folder, work.steps()
@@ -149,6 +159,7 @@ def compose(work: Work) -> RunRecord:
         ),
         digests={},
         resumes=work.noted.resumes,
+        changes=_changes(work),
         declarations=work.noted.declarations,
     )
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from runbook import record
+from runbook import record, run_folders
 from runbook.environment import Environment
 from runbook.errors import IncompleteError
 from runbook.findings import AuditState
@@ -83,7 +83,7 @@ def of(settings: Settings, environment: Environment, now: datetime) -> Standing:
         fresh_for_seconds=_seconds(environment.fresh_for),
         later=_later(settings.runs / environment.name, ""),
     )
-    folder = record.newest(settings.runs, environment.name)
+    folder = run_folders.newest(settings.runs, environment.name)
     if folder is None:
         return unknown.model_copy(update={"reason": "no run yet"})
     later = _later(folder.parent, folder.name)

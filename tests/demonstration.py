@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import record
+from runbook import record, run_folders
 from runbook.record import RunRecord
 from tests import project
 
@@ -36,7 +36,7 @@ class Demonstration:
         return _runbook(self.folder, self.cache, *arguments)
 
     def run_of(self, environment: str) -> RunRecord:
-        folder = record.newest(self.folder / "runs", environment)
+        folder = run_folders.newest(self.folder / "runs", environment)
         assert folder is not None
         return record.read(folder)
 

@@ -20,7 +20,7 @@ ROWS = (
     ),
     (
         "session link connection passwords server refusals lock catalog embedded operators replica"
-        " statistics grants privileges"
+        " statistics grants privileges disposable"
     ),
     "prisma discovery",
     "census audit checks sql_blocks",
@@ -28,10 +28,16 @@ ROWS = (
     (
         "steps notebook run fleet evidence record judgement junit sarif measures interruption"
         " context auditing doctor by_hand jupyter status"
-        " kernels execution preflight resumption changes"
+        " kernels execution preflight resumption changes run_folders watching migrating"
     ),
-    "facts ledger past_runs charts erd report markup comparison site",
-    "cli demo progress messages completion manual command_reference terminal audit_output __main__",
+    (
+        "facts ledger past_runs charts erd report markup comparison site rehearsal_report"
+        " rehearsal_notebook impact_report"
+    ),
+    (
+        "cli demo progress messages completion manual command_reference terminal audit_output"
+        " remediation_output remediating monitor_output consent __main__"
+    ),
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS, 1) for name in row.split()}
 ROW_OF |= {path.stem: len(ROWS) for path in PACKAGE.glob("*_command.py")}

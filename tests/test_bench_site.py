@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import past_runs, record
+from runbook import past_runs, record, run_folders
 from runbook.settings import read as read_settings
 from tests.bench import site, site_project
 from tests.bench.site_project import Size
@@ -23,7 +23,7 @@ def test_the_project_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
     runs = [run for name in SMALL.names for run in past_runs.of(settings.runs, name)]
     assert [len(run.counts) for run in runs] == [9] * 4
     newest = [record.read(found) for name in SMALL.names
-              if (found := record.newest(settings.runs, name))]  # fmt: skip
+              if (found := run_folders.newest(settings.runs, name))]  # fmt: skip
     evidence = [check.evidence[0].rows for run in newest for check in run.checks]
     assert sum(map(len, evidence)) == 16
     notebooks = list(tmp_path.glob("runs/*/*/*.ipynb"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from runbook import record
+from runbook import record, run_folders
 from runbook.cli import app
 from runbook.errors import EvidenceError, IncompleteError, UsageError
 from runbook.evidence import bundle, signature, verify
@@ -80,7 +80,7 @@ def test_a_signed_run_is_carried_and_verified(
     assert {name: (brought / name).read_bytes() for name in verify.files(brought)} == {
         name: (folder / name).read_bytes() for name in verify.files(folder)
     }
-    assert record.newest(ci.runs, "staging") == brought
+    assert run_folders.newest(ci.runs, "staging") == brought
     for target in ([], ["staging"], [str(file)], [str(brought)], ["staging", "--run", RUN_ID]):
         assert invoke(ci, "verify", *target) == (0, line)
     assert [path.name for path in ci.runs.iterdir()] == ["staging"]  # no temporary folder

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import conninfo, sql
 
-from runbook import record
+from runbook import record, run_folders
 from runbook.embedded import EmbeddedServer
 from runbook.record import RunRecord
 from runbook.settings import Settings
@@ -45,7 +45,7 @@ class Ran:
 
     @property
     def run(self) -> RunRecord:
-        folder = record.newest(self.folder / "runs", "staging")
+        folder = run_folders.newest(self.folder / "runs", "staging")
         assert folder is not None, self.said
         return record.read(folder)
 

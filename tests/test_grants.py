@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import conninfo, errors, sql
 
-from runbook import connection, doctor, grants, record
+from runbook import connection, doctor, grants, record, run_folders
 from runbook import session as sessions
 from runbook.doctor import State
 from runbook.grants import Wanted
@@ -58,7 +58,7 @@ def test_the_role_runs_the_whole_runbook(least: str, tmp_path: Path) -> None:
         check=False,
         timeout=300,
     )
-    folder = record.newest(tmp_path / "runs", "production")
+    folder = run_folders.newest(tmp_path / "runs", "production")
     assert folder, done.stderr
     run = record.read(folder)
     assert {step.name: step.failure for step in run.steps if step.status != "succeeded"} == {}

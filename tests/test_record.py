@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runbook import record
+from runbook import record, run_folders
 from runbook.errors import IncompleteError
 from runbook.findings import (
     Audit,
@@ -251,13 +251,13 @@ def test_a_corrupt_step_is_named(tmp_path: Path) -> None:
 
 
 def test_the_newest_run_is_the_newest_complete_one(tmp_path: Path) -> None:
-    assert record.newest(tmp_path, "staging") is None
+    assert run_folders.newest(tmp_path, "staging") is None
     folder = tmp_path / "staging"
     for name in ("20260101T000000Z", "20260102T000000Z", "20260103T000000Z"):
         (folder / name).mkdir(parents=True)
-    assert record.newest(tmp_path, "staging") is None
+    assert run_folders.newest(tmp_path, "staging") is None
     record.write(folder / "20260102T000000Z", RUN)
     record.write(folder / "20260101T000000Z", RUN)
     (folder / "run.json").write_text("{}", encoding="utf-8")
     (folder / "20260103T000000Z" / ".run.json.1.tmp").write_text("{", encoding="utf-8")
-    assert record.newest(tmp_path, "staging") == folder / "20260102T000000Z"
+    assert run_folders.newest(tmp_path, "staging") == folder / "20260102T000000Z"

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from runbook import lock, record, run
+from runbook import lock, record, run, run_folders
 from runbook.errors import IncompleteError, RunbookError, UsageError
 from runbook.judgement import now
 from runbook.settings import Settings, StepEntry
@@ -82,7 +82,7 @@ def test_the_record_is_whole(small: Settings) -> None:
     found = run.execute(settings, settings.environment("staging"))
     folder = settings.runs / "staging" / found.run_id
     assert record.read(folder) == found
-    assert record.newest(settings.runs, "staging") == folder
+    assert run_folders.newest(settings.runs, "staging") == folder
     assert set(found.digests) == {"fine.ipynb", "junit.xml", "steps/fine.json"}
     assert found.digests == record.digests(folder)
     assert len(found.census) == 57
@@ -160,7 +160,7 @@ def test_a_run_that_is_interrupted_keeps_what_was_finished(
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 3, err
-    folder = record.newest(settings.runs, "staging")
+    folder = run_folders.newest(settings.runs, "staging")
     assert folder is not None
     assert f"error: interrupted; the record in {folder} says what was finished\n" in err
     assert "hint: do the rest: runbook run staging --resume\n" in err

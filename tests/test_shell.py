@@ -24,7 +24,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from runbook import by_hand, jupyter, record, status
+from runbook import by_hand, jupyter, record, run_folders, status
 from runbook.errors import IncompleteError, UsageError
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
@@ -70,7 +70,7 @@ def test_copies_have_the_environment_chosen_and_the_notebooks_stay(here: Setting
 
 def test_copies_are_no_run(here: Settings) -> None:
     by_hand.lay_out(here, here.environment("production"), NOW)
-    assert record.newest(here.runs, "production") is None
+    assert run_folders.newest(here.runs, "production") is None
     assert status.of(here, here.environment("production"), NOW).later == ()
 
 

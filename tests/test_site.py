@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from bs4 import BeautifulSoup
 
-from runbook import record
+from runbook import run_folders
 from runbook.embedded import EmbeddedServer
 from runbook.settings import read as read_settings
 from runbook.site.documents import required
@@ -106,7 +106,7 @@ def test_what_is_not_true_fails_the_build(
 
 
 def test_a_corrupt_record_is_named(changed: Demonstration) -> None:
-    folder = record.newest(changed.folder / "runs", "production")
+    folder = run_folders.newest(changed.folder / "runs", "production")
     assert folder is not None
     text = (folder / "run.json").read_text(encoding="utf-8")
     (folder / "run.json").write_text(text[: len(text) // 2], encoding="utf-8")
@@ -158,7 +158,7 @@ PAYLOAD = "{{ cycler.__init__.__globals__.os.popen('touch pwned').read() }}<scri
 
 def test_values_from_a_database_are_inert(changed: Demonstration) -> None:
     """The payload stands wherever a record holds text of the database."""
-    folder = record.newest(changed.folder / "runs", "production")
+    folder = run_folders.newest(changed.folder / "runs", "production")
     assert folder is not None
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     for check in run["checks"]:

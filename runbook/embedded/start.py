@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,8 +88,15 @@ def conninfo(host: str, passfile: Path, database: str, role: str) -> str:
 class Start:
     """One start of a server, under the start lock of its folder."""
 
-    def __init__(self, folder: Path, account: Account, binaries: programs.Binaries) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        account: Account,
+        binaries: programs.Binaries,
+        settings: Mapping[str, str],
+    ) -> None:
         self.folder = folder
+        self._settings = settings
         self.data = folder / "data"
         self._account = account
         self._binaries = binaries
@@ -175,7 +183,7 @@ class Start:
     def _launch(self, postgres: Path, socket_folder: Path) -> None:
         # the number in a killed server's file may be another process's, at which postgres balks
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-        settings = SETTINGS | {"unix_socket_directories": str(socket_folder)}
+        settings = SETTINGS | {"unix_socket_directories": str(socket_folder), **self._settings}
         if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free < ENOUGH_SHARED_MEMORY:
             settings["dynamic_shared_memory_type"] = "mmap"
         options = [f"--{name}={value}" for name, value in settings.items()]

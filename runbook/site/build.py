@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runbook import past_runs, record
+from runbook import past_runs, record, run_folders
 from runbook.errors import IncompleteError, UsageError
 from runbook.settings import Settings
 from runbook.site import ledger_page
@@ -104,7 +104,7 @@ def _replace(target: Path, fresh: Path) -> None:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Variables that make a build reproducible: its date is that of the newest run."""
-    newest = {name: record.newest(settings.runs, name) for name in settings.environments}
+    newest = {name: run_folders.newest(settings.runs, name) for name in settings.environments}
     ends = [
         past_runs.read(folder / record.FILE_NAME, name).finished
         for name, folder in newest.items()

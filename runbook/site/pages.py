@@ -16,7 +16,7 @@ from runbook.findings import CensusRow, Status
 from runbook.markup import Html
 from runbook.record import RunRecord
 from runbook.settings import Settings
-from runbook.site import badge, erd_page, fleet, history_page, ledger_page
+from runbook.site import badge, changes_page, erd_page, fleet, history_page, ledger_page
 from runbook.verdict import CriterionState, State, Tier, Verdict
 
 MOST_REASONS = 4
@@ -38,6 +38,8 @@ def write(settings: Settings) -> tuple[Path, ...]:
         home = f"{FOLDER}/{environment.name}"
         pages[f"{home}/index.md"] = environment_page(settings, environment, run)
         pages[f"{home}/badge.svg"] = badge.svg(environment, run)
+        changed = changes_page.documents(settings, environment)
+        pages |= {f"{home}/{name}": text for name, text in changed.items()}
         if run is None:
             continue
         folder = settings.runs / environment.name / run.run_id

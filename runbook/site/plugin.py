@@ -22,7 +22,17 @@ from pathspec.gitignore import GitIgnoreSpec
 from runbook.errors import RunbookError
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import build, erd_page, figures, fleet, ledger_page, pages, policy, search_worker
+from runbook.site import (
+    build,
+    changes_page,
+    erd_page,
+    figures,
+    fleet,
+    ledger_page,
+    pages,
+    policy,
+    search_worker,
+)
 
 RESULTS = f"{pages.FOLDER}/index.md"
 
@@ -75,6 +85,7 @@ class RunbookPlugin(BasePlugin[Options]):
                 inside.append({"Relationships": f"{home}/relationships.md"})
             if (docs / home / "history.md").exists():
                 inside.append({"Runs": f"{home}/history.md"})
+            inside.append({"Changes": f"{home}/{changes_page.NAME}"})
             if few:
                 inside += [
                     {step.title: f"{home}/{step.name}.ipynb"}

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from runbook import markup, migration, report
+from dataclasses import dataclass
+
+from runbook import changes, markup, migration, report
+from runbook.changes import Kind
 from runbook.facts import Facts
 from runbook.findings import AuditState, CensusRow, KeyState, counted
+from runbook.impact.outcome import ImpactFound, Judgement
+from runbook.migration.plan import Plan
 from runbook.record import RunRecord
+from runbook.rehearsal.outcome import Rehearsal
 from runbook.settings import Settings
 
 
@@ -19,16 +25,74 @@ def recommend(settings: Settings, facts: Facts, run: RunRecord) -> str:
     core = [row for row in run.census if settings.is_core(row.relationship)]
     missing = [row for row in core if row.state is KeyState.MISSING]
     impossible = [row for row in core if row.state is KeyState.IMPOSSIBLE]
+    known = _changes(settings, run.environment)
+    too_dear = known.impact and known.impact.judgement is Judgement.ROLL_BACK
+    too_long = known.rehearsal and not known.rehearsal.passed
     if not core:
         said = "Nothing can be recommended: the run took no census."
     elif not missing and not impossible:
         said = "There is nothing to decide: no core key is missing."
     elif len(impossible) > len(missing):
         said = "Option B: PostgreSQL would refuse more of the keys than it would take."
+    elif too_dear:
+        said = "Option B: the keys cost a write more than the limit to roll back at."
+    elif too_long:
+        said = "Option A, and not yet: its rehearsal did not pass."
     else:
         said = "Option A: add the missing keys."
-    items = "".join(f"<li>{markup.text(line)}</li>" for line in _because(facts, run, core))
+    lines = [*_because(facts, run, core), *_measured(run.environment, known)]
+    items = "".join(f"<li>{markup.text(line)}</li>" for line in lines)
     return f"<p><strong>{markup.text(said)}</strong></p><ul>{items}</ul>"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is on record of the way to the keys: the newest plan, rehearsal and measured cost."""
+
+    plan: Plan | None
+    rehearsal: Rehearsal | None
+    impact: ImpactFound | None
+
+
+def _changes(settings: Settings, environment: str) -> Changes:
+    plan = changes.latest(settings, environment, Kind.PLAN, Plan)
+    rehearsal = changes.latest(settings, environment, Kind.REHEARSAL, Rehearsal)
+    impact = changes.latest(settings, environment, Kind.IMPACT, ImpactFound)
+    return Changes(
+        plan[1] if plan else None,
+        rehearsal[1] if rehearsal else None,
+        impact[1] if impact else None,
+    )
+
+
+def _measured(environment: str, known: Changes) -> list[str]:
+    """Effort, locks and the cost of a write, each from its document, or how to get it."""
+    lines = []
+    if known.plan:
+        scans = [step.seconds for step in known.plan.steps if step.seconds is not None]
+        statements = sum(len(step.statements) for step in known.plan.steps)
+        lines.append(
+            f"effort: {counted(statements, 'statement')} in the plan of"
+            f" {known.plan.planned:%Y-%m-%d}, its scans and builds about {sum(scans):,.0f} s"
+        )
+    else:
+        lines.append(f"effort and locks are not planned: runbook migrate plan {environment}")
+    if known.rehearsal and known.rehearsal.longest_stall_seconds is not None:
+        stall, limit = known.rehearsal.longest_stall_seconds, known.rehearsal.stall_limit_seconds
+        lines.append(
+            f"locks: a writer stood still for {1000 * stall:,.0f} ms at most when it was rehearsed,"
+            f" allowed are {1000 * limit:,.0f} ms"
+        )
+    else:
+        lines.append(
+            f"how long writers would wait is not measured: runbook migrate rehearse {environment}"
+        )
+    if known.impact and known.impact.highest_cost_ms is not None:
+        cost = known.impact.highest_cost_ms
+        lines.append(f"writes: the keys cost one {cost:+.2f} ms at most, measured on a copy")
+    else:
+        lines.append(f"the cost under load is not measured: runbook impact {environment}")
+    return lines
 
 
 def _because(facts: Facts, run: RunRecord, core: list[CensusRow]) -> list[str]:

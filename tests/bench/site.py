@@ -22,7 +22,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 from rich.console import Console
 
-from runbook import record
+from runbook import run_folders
 from runbook.site import serve
 from tests import browsing
 from tests.bench import results, site_project
@@ -82,7 +82,7 @@ def build(folder: Path, command: Sequence[str]) -> Built:
 def stock(project: Path, folder: Path, names: Sequence[str]) -> Built:
     """The newest notebooks of ``project`` by MkDocs and mkdocs-jupyter as they come."""
     for name in names:
-        newest = record.newest(project / "runs", name)
+        newest = run_folders.newest(project / "runs", name)
         if newest is None:
             raise SystemExit(f"no run of {name}")
         (folder / "docs" / name).mkdir(parents=True)
@@ -116,7 +116,7 @@ def first_view(site: Path) -> float:
         browser.close()
     server.shutdown()
     server.server_close()
-    return max(times)
+    return float(max(times))
 
 
 def measure(folder: Path, size: Size, say: Console) -> dict[str, results.Value]:
