@@ -12,6 +12,7 @@ from runbook.migration.log import StepOutcome
 from runbook.rehearsal.outcome import Rehearsal, RehearsedStep
 
 LOCKING_OUT = ("SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE")
+LABEL = 26  # characters that fit left of the timeline
 MARKED = 0.1  # of the limit: a shorter stall is in the table alone
 
 
@@ -83,7 +84,8 @@ def timeline(found: Rehearsal) -> str:
             for step in run
             if step.stall_seconds and step.stall_seconds >= MARKED * found.stall_limit_seconds
         ]
-        rows.append((relationship.partition(" -> ")[0], spans, marks))
+        name = relationship.partition(" -> ")[0].removeprefix("public.")
+        rows.append((name if len(name) <= LABEL else f"{name[: LABEL - 1]}…", spans, marks))
     legend = (
         "<p>A span is a step: <em>warn</em> where it locks writers out, <em>bad</em> where it was"
         " not done, else <em>good</em>. A line marks a writer's stall.</p>"

@@ -19,36 +19,48 @@ from runbook.remediation.remedy import Strategy
 from runbook.settings import read as read_settings
 from runbook.terminal import Confirm, Dsn, EnvironmentName, Folder, OwnerDsn
 
+RelationshipName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RELATIONSHIP",
+        help="A relationship of relationships.toml, as orders.customer_id.",
+    ),
+]
+To = Annotated[
+    list[str] | None,
+    typer.Option(help="reassign: the key of the parent that the rows get; once per column."),
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(help="Only the rows that refer to this missing parent; once per column."),
+]
+FromTable = Annotated[
+    str, typer.Option("--from-table", help="restore: the table that has the parents.")
+]
+FromFile = Annotated[
+    Path | None, typer.Option("--from-file", help="restore: a .csv or .json with the parents.")
+]
+MinimumAge = Annotated[
+    str | None,
+    typer.Option("--minimum-age", help="Leave younger rows alone, as 1h, by their creation."),
+]
+WithoutKey = Annotated[
+    str, typer.Option("--without-key", help="Why no key refuses new orphan rows meanwhile.")
+]
+
 
 def remediate_command(  # noqa: PLR0913, PLR0917 - the command's options
     environment: EnvironmentName,
-    relationship: Annotated[
-        str,
-        typer.Argument(
-            metavar="RELATIONSHIP",
-            help="A relationship of relationships.toml, as orders.customer_id.",
-        ),
-    ] = "",
+    relationship: RelationshipName = "",
     strategy: Annotated[
         Strategy | None, typer.Option(help="What becomes of its orphan rows.")
     ] = None,
-    to: Annotated[
-        list[str] | None,
-        typer.Option(help="reassign: the key of the parent that the rows get; once per column."),
-    ] = None,
-    from_table: Annotated[
-        str, typer.Option("--from-table", help="restore: the table that has the parents.")
-    ] = "",
-    from_file: Annotated[
-        Path | None, typer.Option("--from-file", help="restore: a .csv or .json with the parents.")
-    ] = None,
-    minimum_age: Annotated[
-        str | None,
-        typer.Option("--minimum-age", help="Leave younger rows alone, as 1h, by their creation."),
-    ] = None,
-    without_key: Annotated[
-        str, typer.Option("--without-key", help="Why no key refuses new orphan rows meanwhile.")
-    ] = "",
+    to: To = None,
+    missing: Missing = None,
+    from_table: FromTable = "",
+    from_file: FromFile = None,
+    minimum_age: MinimumAge = None,
+    without_key: WithoutKey = "",
     reason: Annotated[str, typer.Option("--reason", help="Why it is done; recorded.")] = "",
     apply: Annotated[bool, typer.Option("--apply", help="Do it; else it is only printed.")] = False,
     undo: Annotated[str, typer.Option("--undo", help="Bring back what this id did.")] = "",
@@ -82,7 +94,7 @@ def remediate_command(  # noqa: PLR0913, PLR0917 - the command's options
     Examples:
       runbook remediate staging workflow_stages.workflow_instance_id --strategy quarantine
       runbook remediate staging punchlist_items --strategy delete --apply --reason "ticket 12"
-      runbook remediate staging --list
+      runbook remediate staging orders.customer_id --strategy reassign --missing 9 --to 7
       runbook remediate staging --undo 20260102T030405Z --apply --reason "ticket 13"
     """
     settings = read_settings(project)
@@ -95,7 +107,9 @@ def remediate_command(  # noqa: PLR0913, PLR0917 - the command's options
     request = (
         None
         if list_ or undo
-        else _request(relationship, strategy, to, from_table, from_file, minimum_age, without_key)
+        else _request(
+            relationship, strategy, to, missing, from_table, from_file, minimum_age, without_key
+        )
     )
     if apply and not list_:
         permit_change(target, confirm)
@@ -113,6 +127,7 @@ def _request(  # noqa: PLR0913, PLR0917 - the options of the command
     relationship: str,
     strategy: Strategy | None,
     to: list[str] | None,
+    missing: list[str] | None,
     from_table: str,
     from_file: Path | None,
     minimum_age: str | None,
@@ -124,7 +139,14 @@ def _request(  # noqa: PLR0913, PLR0917 - the options of the command
         raise UsageError("expected --strategy", f"choose one of: {', '.join(Strategy)}")
     age = _age(minimum_age)
     request = Request(
-        relationship, strategy, tuple(to or ()), from_table, from_file, age, without_key
+        relationship,
+        strategy,
+        tuple(to or ()),
+        tuple(missing or ()),
+        from_table,
+        from_file,
+        age,
+        without_key,
     )
     request.refuse()
     return request

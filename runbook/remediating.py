@@ -125,6 +125,7 @@ class Remediating:
             subject=str(remedy.subject.name),
             kept_in=str(quarantine.table_for(remedy, wanted)),
             to=remedy.to,
+            missing=remedy.missing,
             source=remedy.source_name,
             minimum_age_seconds=None if age is None else age.total_seconds(),
             reason=self.reason,

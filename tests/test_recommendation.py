@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from runbook.facts import Fact, Facts
@@ -45,18 +47,22 @@ def test_the_recommendation(states: tuple[KeyState, ...], said: str) -> None:
     assert html.startswith(f"<p><strong>{said}</strong></p>")
 
 
-def test_it_rests_on_the_runs_numbers() -> None:
+def test_it_rests_on_the_runs_numbers(tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"folder": tmp_path})  # which has no changes on record
     audits = (
         Audit(item(0), AuditState.ORPHANS, 7, exact=True),
         Audit(item(1), AuditState.COULD_NOT_LOOK),
     )
     found = run(KeyState.MISSING, KeyState.MISSING, audits=audits)
     cost = Fact("staging.impact.insert.cost_ms", 0.125, "run")
-    html = recommendation.recommend(SETTINGS, Facts({cost.name: cost}, {}), found)
+    html = recommendation.recommend(settings, Facts({cost.name: cost}, {}), found)
     assert html.partition("<ul>")[2] == (
         "<li>2 core keys are missing, 0 of the core relationships cannot have one</li>"
         "<li>7 orphan rows would have to be mended before all of them can be validated; 1 of 2 were"
         " looked at</li>"
         "<li>2 children would need an index first, or deletes of a parent scan it</li>"
-        "<li>the keys cost an insert 0.12 ms, as measured</li></ul>"
+        "<li>the keys cost an insert 0.12 ms, as measured</li>"
+        "<li>effort and locks are not planned: runbook migrate plan staging</li>"
+        "<li>how long writers would wait is not measured: runbook migrate rehearse staging</li>"
+        "<li>the cost under load is not measured: runbook impact staging</li></ul>"
     )

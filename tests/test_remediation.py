@@ -338,3 +338,21 @@ def test_two_remediations_in_a_second_have_two_names(ward: Ward) -> None:
     assert first != second
     code, said = ward("--list")
     assert (code, [line.split()[0] for line in said.splitlines()]) == (0, [second, first])
+
+
+def test_only_the_rows_of_one_missing_parent(ward: Ward) -> None:
+    related(ward)
+    before = ward.dump("orders")
+    wanted = ward.apply(*ORDERS, "reassign", "--missing", "4", "--to", "2")
+    assert ward.ask("SELECT id FROM orders WHERE customer_id = 2 ORDER BY id") == [(2,), (4,)]
+    done = ward.last()
+    assert (done.missing, done.rows, done.left) == (("4",), 1, 0)
+    assert ward(*ORDERS, "reassign", "--missing", "4", "--to", "2")[0] == 0
+    assert ward(*ORDERS, "reassign", "--missing", "5", "--to", "2")[0] == 1
+    assert ward(*ORDERS, "reassign", "--missing", "4", "--missing", "5", "--to", "2") == (
+        2,
+        "--missing: expected 1 values, got 2\nhint: one for each of customer_id",
+    )
+    ward.place.run("ALTER TABLE orders DROP CONSTRAINT k")
+    assert ward.undo(wanted)[0] == 0
+    assert ward.dump("orders") == before

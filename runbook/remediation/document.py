@@ -14,8 +14,10 @@ class Remediation(BaseModel):
     """One remediation, as the register in the database has it.
 
     ``kept_in`` is the quarantine table; ``rows`` were removed, changed, noted or (restore) made, in
-    ``batches`` transactions. ``left`` orphan rows were there at its end, None before. ``role`` did
-    it, logged in as ``login``. ``without_key`` says why no key refused new orphan rows meanwhile.
+    ``batches`` transactions. ``missing`` names the one missing parent that the rows referred to,
+    empty for all. ``left`` of the rows that were meant were orphan rows at its end, None before.
+    ``role`` did it, logged in as ``login``. ``without_key`` says why no key refused new orphan rows
+    meanwhile.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,6 +31,7 @@ class Remediation(BaseModel):
     subject: str
     kept_in: str
     to: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     source: str = ""
     minimum_age_seconds: float | None = None
     reason: str

@@ -25,6 +25,7 @@ class Request:
     relationship: str
     strategy: Strategy
     to: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     from_table: str = ""
     from_file: Path | None = None
     minimum_age: timedelta | None = None
@@ -73,7 +74,7 @@ def of_document(
     session: Session, declared: Relationships, place: str, document: Remediation
 ) -> Remedy:
     """The remedy of a remediation on record, to undo it."""
-    request = Request(document.relationship, document.strategy, document.to)
+    request = Request(document.relationship, document.strategy, document.to, document.missing)
     return _known(session, declared, place, request)
 
 
@@ -82,9 +83,16 @@ def _known(session: Session, declared: Relationships, place: str, request: Reque
     schema = catalog.read(session)  # of all schemas: a key of any of them can reach the rows
     census.resolve(Relationships((item,)), schema, place)
     (comparisons,) = operators.read(session, (item,))
+    if request.missing and len(request.missing) != len(item.columns):
+        raise UsageError(
+            f"--missing: expected {len(item.columns)} values, got {len(request.missing)}",
+            f"one for each of {', '.join(item.columns)}",
+        )
     subject = item.parent if request.strategy is Strategy.RESTORE else item.child
     key = surroundings.primary_key(session, subject)
-    return Remedy(item, schema, comparisons, request.strategy, key=key, to=request.to)
+    return Remedy(
+        item, schema, comparisons, request.strategy, key=key, to=request.to, missing=request.missing
+    )
 
 
 def _source(

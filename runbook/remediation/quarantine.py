@@ -39,6 +39,7 @@ REGISTER: LiteralString = """
         subject text NOT NULL,
         kept_in text NOT NULL,
         "to" text[] NOT NULL,
+        missing text[] NOT NULL,
         source text NOT NULL,
         minimum_age_seconds float8,
         reason text NOT NULL,
@@ -136,9 +137,10 @@ def unfinished(session: Session, remedy: Remedy) -> Remediation | None:
     """The remediation of the same relationship that was cut short, if it can be gone on with."""
     for item in every(session):
         if item.relationship == remedy.relationship.id and item.state == "unfinished":
-            if (item.strategy, item.to, item.source) == (
+            if (item.strategy, item.to, item.missing, item.source) == (
                 remedy.strategy,
                 remedy.to,
+                remedy.missing,
                 remedy.source_name,
             ):
                 return item
@@ -172,7 +174,7 @@ def begin(session: Session, remedy: Remedy, document: Remediation) -> None:
             statements.plain(names),
             sql.SQL(", ").join(sql.Placeholder() for _ in names),
         ),
-        [list(values[name]) if name == "to" else values[name] for name in names],
+        [list(v) if isinstance(v := values[name], tuple) else v for name in names],
     )
 
 

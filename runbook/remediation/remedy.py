@@ -62,10 +62,11 @@ class Dependent:
 class Remedy:
     """A strategy for one relationship.
 
-    ``to`` is the parent key for reassign; ``source`` is the table with the parents for restore,
-    which people know as ``source_name``. Rows younger than ``minimum_age`` by their column
-    ``birth`` are left alone. ``key`` is the primary key of :attr:`subject`, empty without one that
-    btree compares.
+    ``to`` is the parent key for reassign; ``missing`` names one missing parent by the text of its
+    key, so that only the rows that refer to it are meant; ``source`` is the table with the parents
+    for restore, which people know as ``source_name``. Rows younger than ``minimum_age`` by their
+    column ``birth`` are left alone. ``key`` is the primary key of :attr:`subject`, empty without
+    one that btree compares.
     """
 
     relationship: Relationship
@@ -75,6 +76,7 @@ class Remedy:
     key: tuple[KeyColumn, ...] = ()
     dependents: tuple[Dependent, ...] = ()
     to: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     source: TableName | None = None
     source_columns: tuple[str, ...] = ()
     source_name: str = ""

@@ -56,11 +56,18 @@ def same_key(key: Sequence[KeyColumn], left: str, right: str) -> sql.Composed:
 
 
 def orphan(remedy: Remedy) -> sql.Composed:
-    """Whether the row ``fk`` is an orphan row."""
-    return sql.SQL("({}) AND NOT EXISTS (SELECT FROM {} pk WHERE {})").format(
+    """Whether the row ``fk`` is an orphan row, of the missing parent where one was named."""
+    found = sql.SQL("({}) AND NOT EXISTS (SELECT FROM {} pk WHERE {})").format(
         query.present(remedy.relationship.columns, remedy.match),
         query.table(remedy.parent),
         query.equal(remedy.relationship, remedy.comparisons),
+    )
+    named = zip(remedy.relationship.columns, remedy.missing, strict=False)  # empty: of any parent
+    return found + sql.Composed(
+        [
+            sql.SQL(" AND {}::text = {}").format(sql.Identifier("fk", column), sql.Literal(value))
+            for column, value in named
+        ]
     )
 
 

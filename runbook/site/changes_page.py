@@ -26,6 +26,7 @@ NAME = "changes.md"
 SQL = "plan.sql"
 NOTEBOOK = "rehearsal.ipynb"
 WORST = 15
+USUAL = (StepKind.ADD, StepKind.VALIDATE, StepKind.PROVE)
 SHOWN = 60  # rows of a table; all are in the files of the project's folder of changes
 OUT_OF_SEARCH = "---\nsearch:\n  exclude: true\n---\n"
 
@@ -89,18 +90,19 @@ def _plan(folder: Path, plan: Plan, has_sql: bool) -> str:
             ", ".join(
                 f"{step.kind} {counted(step.orphans, 'orphan row')}" if step.orphans else step.kind
                 for step in plan.steps
-                if step.relationship == key.relationship
+                if step.relationship == key.relationship and step.kind not in USUAL
             ),
         )
         for key in plan.keys[:SHOWN]
     ]
-    columns = ("key", "refers to", "on delete", "priority", "steps")
+    columns = ("key", "refers to", "on delete", "priority", "beside add, validate, prove")
+    keys = markup.table(columns, rows, "Keys of the plan, in their order")
     return (
         f"<p>{markup.text(about)} {markup.moment(plan.planned)} as {markup.text(folder.name)}"
         f"{markup.text(said)}.{link}</p>"
         + _kinds(plan.steps)
-        + markup.table(columns, rows, "Keys of the plan, in their order")
-        + _more(len(plan.keys), "plan.json")
+        + f"<details><summary>The keys, in their order</summary>{keys}"
+        + f"{_more(len(plan.keys), 'plan.json')}</details>"
         + _left_out(plan)
     )
 
