@@ -177,7 +177,8 @@ def of_project(settings: Settings) -> Iterator[Fact]:
     """Counts of the repository itself: documents, notebooks, checks, tests, code blocks."""
     relationships = settings.relationships()
     docs = settings.path(settings.project.docs)
-    pages = [path for path in docs.rglob("*.md") if "results" not in path.relative_to(docs).parts]
+    made = {"results", "examples"}  # by a build, or packages of other languages
+    pages = [path for path in docs.rglob("*.md") if not made & {*path.relative_to(docs).parts}]
     fences = [kind for page in pages for kind in _FENCE.findall(page.read_text(encoding="utf-8"))]
     criteria = settings.criteria
     counts: dict[str, Value] = {

@@ -18,7 +18,7 @@ def copy(folder: Path) -> Path:
         shutil.copytree(
             ROOT / name,
             folder / name,
-            ignore=shutil.ignore_patterns("results", "__pycache__"),
+            ignore=shutil.ignore_patterns("results", "__pycache__", "node_modules"),
         )
     return folder
 

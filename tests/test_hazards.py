@@ -766,6 +766,9 @@ def test_the_page_of_known_limits_names_every_row_and_every_test() -> None:
     rows = [f"A{number}" for number in range(1, 24)]
     assert re.findall(r"^\| `(A\d+)`", page, re.MULTILINE) == rows
     assert {f"A{int(name[6:8])}" for name in tests} == set(rows)
+    changes = [f"B{number}" for number in range(1, 20)]
+    assert re.findall(r"^\| `(B\d+)`", page, re.MULTILINE) == changes
+    assert re.findall(r"^\| `B\d+`.*\| \|$", page, re.MULTILINE) == [], "a row without a test"
     everywhere = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/*.py"))
     for name in re.findall(r"`(test_\w+)`", page):
         assert f"def {name}(" in everywhere, name

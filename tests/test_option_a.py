@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 LONGEST_STALL = 1.0  # seconds
 KEY = "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'f'"
 PLANTED = (
-    "SELECT DISTINCT relationship FROM demo.planted WHERE kind = 'orphan'"
-    " ORDER BY relationship NOT LIKE '%%(workspace_id)', relationship"
+    "SELECT relationship FROM demo.planted WHERE kind = 'orphan' GROUP BY relationship"
+    " ORDER BY relationship"
 )
 # what the team found in a backup: the workspace, and the first version of a chain
 LOST_AND_FOUND = """
@@ -45,9 +45,9 @@ LOST_AND_FOUND = """
        SET id = 'cfg_2_scopes_0', version_number = 0, previous_version_id = NULL,
            superseded_by_id = 'cfg_2_scopes_1';
 """
-RESTORED = {
-    "public.config_versions(previous_version_id)": "lost_and_found.config_versions",
-    "public.config_versions(workspace_id)": "lost_and_found.workspaces",
+RESTORED = {  # by how the relationship ends
+    "(previous_version_id)": "lost_and_found.config_versions",
+    "(workspace_id)": "lost_and_found.workspaces",
 }
 # missing parents and what their rows get instead, where living rows refer to these rows
 PARENTS = {
@@ -239,8 +239,9 @@ def decided(runbook: Tool, owner: psycopg.Connection[Any], relationship: str) ->
     """One relationship: the first of the strategies that is allowed."""
     words: tuple[str, ...] = ("remediate", "production", relationship, "--apply")
     words += ("--reason", "ticket 12", "--confirm", "production", "--strategy")
-    if relationship in RESTORED:
-        runbook(*words, "restore", "--from-table", RESTORED[relationship])
+    found = next((table for end, table in RESTORED.items() if relationship.endswith(end)), None)
+    if found:
+        runbook(*words, "restore", "--from-table", found)
     elif relationship in PARENTS:
         refused = runbook(*words, "quarantine", code=2).stderr
         assert "refer to rows that quarantine would remove" in refused
