@@ -196,6 +196,25 @@ def test_writers_wait_for_a_batch_and_no_longer(keyed: Ward) -> None:
     assert max(stalls) < 1
 
 
+def test_rows_that_are_written_all_the_time_are_mended_too(keyed: Ward) -> None:
+    keyed.settle(PATIENT)
+    done = threading.Event()
+
+    def write() -> None:
+        with in_flight(keyed, "COMMIT") as other:
+            while not done.is_set():
+                other.execute("UPDATE orders SET note = note WHERE customer_id > 2")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        keyed.apply("orders.customer_id", "--strategy", "reassign", "--to", "2")
+    finally:
+        done.set()
+        writer.join()
+    assert (keyed.last().rows, keyed.last().left) == (5, 0)
+
+
 # --- ends ----------------------------------------------------------------------------------------
 
 

@@ -61,15 +61,25 @@ class Batches:
             raise IncompleteError(f"{here}: {sessions.reason(error)}", again) from None
 
     def _every(self) -> Iterator[int]:
-        """The rows of each batch as it is done; ends when a whole round mended nothing."""
-        while True:
-            mended = 0
-            for places in self._round():
-                rows = self._batch(places)
-                mended += rows
-                yield rows
-            if not mended:
+        """The rows of each batch as it is done; ends when a whole round mended nothing.
+
+        Rows that somebody wrote meanwhile have moved, and are looked for again; rows that stay
+        where they are in two rounds are kept there, by a trigger.
+        """
+        before: list[Places] = []
+        for _ in range(self.change.attempts):
+            mended = True
+            while mended:
+                mended, found = False, []
+                for places in self._round():
+                    rows = self._batch(places)
+                    mended = mended or rows > 0
+                    found.append(places)
+                    yield rows
+            if not any(found) or found == before:
                 return
+            before = found
+            time.sleep(self.change.pause.total_seconds() * random.random())  # noqa: S311
 
     def _round(self) -> Iterator[Places]:
         """Where the rows of the next batches are; for restore the statement finds them itself."""
