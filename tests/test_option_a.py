@@ -245,7 +245,8 @@ def decided(runbook: Tool, owner: psycopg.Connection[Any], relationship: str) ->
     elif relationship in PARENTS:
         refused = runbook(*words, "quarantine", code=2).stderr
         assert "refer to rows that quarantine would remove" in refused
-        for missing, parent in owner.execute(PARENTS[relationship].encode()).fetchall():
+        wanted = owner.execute(PARENTS[relationship].encode()).fetchall()
+        for missing, parent in (row for row in wanted if row[0]):  # no reference is no orphan row
             runbook(*words, "reassign", "--missing", missing, "--to", parent)
     elif runbook(*words, "set-null", code=None).returncode:
         runbook(*words, "quarantine")

@@ -1,4 +1,7 @@
-"""The tables carry as many validated CHECK constraints as the project expects."""
+"""The tables carry as many validated CHECK constraints as ``limits.check_constraints`` expects.
+
+Without that limit those that are there are expected to be validated.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ def run(context: Context) -> Outcome:
         for check in context.schema.tables[name].checks
     ]
     valid = sum(validated for *_, validated in found)
-    expected = int(context.settings.limit("check_constraints"))
+    limited = "check_constraints" in context.settings.limits
+    expected = int(context.settings.limit("check_constraints")) if limited else len(found)
     facts = {"found": len(found), "valid": valid, "expected": expected}
     rows = [(*row, "yes" if ok else "no") for *row, ok in found]
     evidence = Evidence.of(("table", "name", "definition", "validated"), rows, "CHECK constraints")
