@@ -7,6 +7,7 @@ UPGRADE ?=
 EXTRAS ?= all
 WORKERS ?= 2
 EXAMPLES ?= 1000
+SCHEMAS ?= ../shared/schemas
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -15,16 +16,18 @@ WORKFLOWS := .github/workflows
 # scripts in a virtual environment name its place: one that was moved is made again
 $(shell [ "$$(cat "$(VENV)/.place" 2>/dev/null)" = "$$(pwd -P)" ] || rm -f "$(VENV)/.locked" "$(INSTALLED)")
 
-.PHONY: help demo test oracle check docs bench bench-site lock audit dist sbom clean
+.PHONY: help demo test node oracle check docs bench bench-site lock audit dist sbom clean
 
 help:
 	@echo "make demo           run the runbook on three demo environments and build the site"
 	@echo "make demo SERVE=1   the same, then serve the site"
 	@echo "make test           the tests that need nothing but this checkout (under five minutes)"
+	@echo "make node           the TypeScript examples, with Prisma's client; needs Node 20 and npm"
 	@echo "make oracle         random schemas against PostgreSQL's own verdict, 1,000 on each server"
 	@echo "make check          style, types, workflows and the lock file"
 	@echo "make docs           build the site from the run records that are there"
 	@echo "make bench          the benchmarks"
+	@echo "make score          discovery on schemas whose keys are known (SCHEMAS=DIR for your own)"
 	@echo "make bench-site     a large site, and its notebooks the stock way"
 	@echo "make lock           write requirements.lock anew (UPGRADE=1 for newer versions)"
 	@echo "make audit          look for known vulnerabilities of everything in requirements.lock"
@@ -36,7 +39,10 @@ demo: $(INSTALLED)
 	"$(BIN)/runbook" demo $(if $(SERVE),--serve)
 
 test: $(INSTALLED)
-	"$(BIN)/pytest" -n $(WORKERS) -m "not slow and not browser and not postgres15"
+	"$(BIN)/pytest" -n $(WORKERS) -rs -m "not slow and not browser and not postgres15"
+
+node: $(INSTALLED)
+	"$(BIN)/pytest" -rs -m "not postgres15" tests/test_node_examples.py
 
 oracle: $(INSTALLED)
 	ORACLE_EXAMPLES="$(EXAMPLES)" "$(BIN)/pytest" -n $(WORKERS) -m oracle -rsP tests/test_oracle.py
@@ -55,6 +61,10 @@ docs: $(INSTALLED)
 
 bench: $(INSTALLED)
 	"$(BIN)/python" -m tests.bench
+	"$(BIN)/python" -m tests.bench.references
+
+score: $(INSTALLED)
+	"$(BIN)/python" -m tests.score $(SCHEMAS)
 
 bench-site: $(INSTALLED)
 	"$(BIN)/python" -m tests.bench.site

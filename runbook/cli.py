@@ -20,16 +20,19 @@ from runbook import (
     messages,
     migrate_command,
     monitor_command,
+    prisma_command,
     session,
     site_command,
 )
 from runbook.audit_command import audit
 from runbook.compare_command import compare_command
 from runbook.demo_command import demo
+from runbook.discover_command import discover_command
 from runbook.doctor_command import doctor_command, grants_command
 from runbook.errors import RunbookError
 from runbook.evidence_command import bundle, import_, verify
 from runbook.impact_command import impact_command
+from runbook.init_command import init_command
 from runbook.messages import Format, Level, fail
 from runbook.redaction import redact
 from runbook.remediate_command import remediate_command
@@ -59,10 +62,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Every command has its own --help, with examples. Online: the page Command line.",
 )
+app.command("init")(init_command)
 app.command("run")(run_command)
 app.command("status")(status_command)
 app.command("compare")(compare_command)
 app.command("audit")(audit)
+app.command("discover")(discover_command)
 app.command("bundle")(bundle)
 app.command("import")(import_)
 app.command("verify")(verify)
@@ -75,6 +80,7 @@ app.command("demo")(demo)
 app.add_typer(migrate_command.app, name="migrate")
 app.add_typer(monitor_command.app, name="monitor")
 app.add_typer(fleet_command.app, name="fleet")
+app.add_typer(prisma_command.app, name="prisma")
 app.add_typer(site_command.app, name="site")
 
 

@@ -38,16 +38,25 @@ class UsageError(RunbookError):
 
 
 class FileError(UsageError):
-    """A file cannot be used; the message starts with ``path:line``.
+    """A file cannot be used; the message starts with ``path:line`` or ``path:line:column``.
 
-    ``line`` counts from 1 and is None where the fault has no place in the text.
+    ``line`` and ``column`` count from 1; ``line`` is None where the fault has no place in the text.
     """
 
-    def __init__(self, path: Path | str, line: int | None, message: str, hint: str = "") -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        line: int | None,
+        message: str,
+        hint: str = "",
+        column: int | None = None,
+    ) -> None:
         place = f"{path}:{line}" if line is not None else str(path)
+        place += f":{column}" if line is not None and column is not None else ""
         super().__init__(f"{place}: {message}", hint)
         self.path = Path(path)
         self.line = line
+        self.column = column
 
 
 class EvidenceError(RunbookError):

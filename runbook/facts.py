@@ -149,6 +149,9 @@ def of_history(settings: Settings) -> Iterator[Fact]:
         yield Fact(f"history.{name}", entry["value"], entry["source"], entry["date"])
 
 
+PAGES = {"fleet": "fleet.md", "score": "discovery.md"}  # of the sections of benchmarks.json
+
+
 def of_benchmarks(settings: Settings) -> Iterator[Fact]:
     """What the benchmarks measured: benchmarks.json in the documents, where there is one."""
     path = settings.path(settings.project.docs) / "benchmarks.json"
@@ -157,9 +160,10 @@ def of_benchmarks(settings: Settings) -> Iterator[Fact]:
     try:
         for section, part in json.loads(path.read_text(encoding="utf-8")).items():
             measured = date.fromisoformat(part["measured"])
-            proof = "fleet.md" if section == "fleet" else "performance.md"
+            proof = PAGES.get(section, "performance.md")
+            source = "make score" if section == "score" else "make bench"
             for name, value in part["facts"].items():
-                yield Fact(f"bench.{name}", value, "make bench", measured, proof=proof)
+                yield Fact(f"bench.{name}", value, source, measured, proof=proof)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         hint = "measure again: python -m tests.bench --save"
         raise FileError(path, None, f"cannot be read: {error!r}", hint) from None

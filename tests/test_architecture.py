@@ -27,7 +27,7 @@ ROWS = (
     "migration rehearsal remediation monitoring impact remedies",
     (
         "steps notebook run fleet evidence record judgement junit sarif measures interruption"
-        " context auditing doctor by_hand jupyter status"
+        " context auditing discovering doctor by_hand jupyter status"
         " kernels execution preflight resumption changes run_folders watching migrating"
     ),
     (
@@ -36,7 +36,7 @@ ROWS = (
     ),
     (
         "cli demo progress messages completion manual command_reference terminal audit_output"
-        " remediation_output remediating monitor_output consent __main__"
+        " remediation_output discover_output remediating monitor_output consent starting __main__"
     ),
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS, 1) for name in row.split()}

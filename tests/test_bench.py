@@ -115,3 +115,12 @@ def test_a_benchmark_file_that_is_broken_says_so(tmp_path: Path) -> None:
     (tmp_path / "benchmarks.json").write_text('{"ratios": {"facts": {}}}')
     with pytest.raises(FileError, match=r"cannot be read: KeyError\('measured'\)"):
         list(all_facts.of_benchmarks(broken))
+
+
+def test_the_batch_validator_was_measured_near_the_bare_join() -> None:
+    """The saved figures keep what the guide promises of 100,000 records and five parents."""
+    saved = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))
+    found = saved["references"]["facts"]
+    assert (found["references.rows"], found["references.parents"]) == (100_000, 5)
+    assert found["references.batch.over_sql"] <= 1.5
+    assert found["references.memory.more_mb"] < 1.5 * found["references.memory.mb"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import tomllib
@@ -37,6 +38,7 @@ PROGRAMS = {
     "git",
     "jupyter",
     "make",
+    "npm",
     "papermill",
     "pip",
     "psql",
@@ -218,16 +220,19 @@ def test_every_sql_block_runs_on_a_copy_of_staging(connect: Connect, scratch: st
     assert faults == {}
 
 
-def test_every_python_block_is_a_tested_file() -> None:
+EXAMPLES = {"py": "python", "python": "python", "ts": "node", "typescript": "node"}
+
+
+def test_every_python_and_typescript_block_is_a_tested_file() -> None:
     for block in blocks(*PAGES):
-        if block.kind not in {"py", "python"}:
+        if block.kind not in EXAMPLES:
             continue
         (line,) = block.text.split("\n")[:-1]
         snippet = _SNIPPET.fullmatch(line.strip())
         assert snippet is not None, block.place
         path, section = snippet.groups()
         text = (ROOT / path).read_text(encoding="utf-8")
-        assert path.startswith("docs/examples/python/"), block.place
+        assert path.startswith(f"docs/examples/{EXAMPLES[block.kind]}/"), block.place
         for mark in ("start", "end"):
             assert section is None or f"--8<-- [{mark}:{section}]" in text, block.place
 
@@ -276,6 +281,10 @@ def fault_of(words: list[str]) -> str:
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         unknown = [word for word in words[1:] if "=" not in word and word not in targets]
         return f"no target {unknown[0]!r} in the Makefile" if unknown else ""
+    if program == "npm":
+        scripts = json.loads((DOCS / "examples/node/package.json").read_text())["scripts"]
+        known = words[1:] in (["ci"], ["test"]) or (words[1] == "run" and words[2] in scripts)
+        return "" if known else f"no script {' '.join(words[1:])!r} of npm"
     if program == "papermill":
         return "" if (ROOT / words[1]).is_file() else f"no notebook {words[1]!r}"
     return runbook_fault(words[1:]) if program == "runbook" else ""
@@ -313,6 +322,9 @@ def runbook_fault(words: list[str]) -> str:
         ("runbook site build", ""),
         ("runbook site open", "no command 'open' of runbook"),
         ("make demo SERVE=1", ""),
+        ("npm run audit", ""),
+        ("npm run coffee", "no script 'run coffee' of npm"),
+        ("npm start", "no script 'start' of npm"),
         ("make coffee", "no target 'coffee' in the Makefile"),
         (".venv/bin/runbook demo", ""),
         ("papermill notebooks/none.ipynb out.ipynb", "no notebook 'notebooks/none.ipynb'"),

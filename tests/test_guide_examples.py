@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from threading import Thread
-from types import ModuleType
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
+from runbook.references import StillReferencedError
 from tests.conftest import ROOT, Connect
+from tests.guide import EXAMPLES, load
 
-EXAMPLES = ROOT / "docs" / "examples" / "python"
 ORPHANS = """
     SELECT count(*) FROM workflow_instances AS w WHERE w.approval_policy_id IS NOT NULL
     AND NOT EXISTS (SELECT FROM approval_policy_master AS p WHERE p.id = w.approval_policy_id)
@@ -25,17 +23,6 @@ UNUSED = """
     SELECT id FROM approval_policy_master AS p WHERE NOT EXISTS
     (SELECT FROM workflow_instances AS w WHERE w.approval_policy_id = p.id) ORDER BY id LIMIT 1
 """
-
-
-def load(name: str) -> ModuleType:
-    """The example as a module; it is no package."""
-    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 order, service, policies, race = map(load, ("order", "workflow_service", "policy_service", "race"))
@@ -73,13 +60,15 @@ def an_order(connection: psycopg.Connection[Any]) -> Any:
     return service.NewWorkflow(*row)
 
 
-def test_every_example_is_run_here() -> None:
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
-        "order",
-        "workflow_service",
-        "policy_service",
-        "race",
+def test_every_example_is_run_by_a_test() -> None:
+    """Here, or beside what it is an example of."""
+    tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py")]
+    unused = {
+        path.stem
+        for path in EXAMPLES.glob("*.py")
+        if not any(f'"{path.stem}"' in text and "tests.guide" in text for text in tests)
     }
+    assert unused == set()
 
 
 def test_the_order_is_looked_up(owner: psycopg.Connection[Any]) -> None:
@@ -98,6 +87,7 @@ def test_the_order_is_looked_up(owner: psycopg.Connection[Any]) -> None:
             "field": "site_id",
             "value": "no site",
             "table": "sites",
+            "reason": "no such row",
             "message": "site_id: expected a reference to sites, got 'no site': no such row",
         }
     ]
@@ -240,9 +230,12 @@ def test_a_delete_that_locks_and_looks_is_refused_while_the_policy_is_used(
 ) -> None:
     policy = one(owner, UNUSED)
     race.insert_while_deleting(owner, other, policy, lock=True)
-    with pytest.raises(policies.InUseError) as caught:
+    with pytest.raises(StillReferencedError) as caught:
         policies.delete_policy(other, policy)
-    assert str(caught.value) == f"approval_policy_master: {policy!r} is in use"
+    assert str(caught.value) == (
+        "id: expected no reference from public.workflow_instances,"
+        f" got {policy!r}: still referenced"
+    )
     owner.execute("DELETE FROM workflow_instances WHERE id = 'wfi_race'")
     policies.delete_policy(other, policy)
     assert one(owner, "SELECT count(*) FROM approval_policy_master WHERE id = %s", policy) == 0

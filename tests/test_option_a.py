@@ -33,22 +33,18 @@ PLANTED = (
     "SELECT relationship FROM demo.planted WHERE kind = 'orphan' GROUP BY relationship"
     " ORDER BY relationship"
 )
-# what the team found in a backup: the workspace, and the first version of a chain
+# what the team found in a backup
 LOST_AND_FOUND = """
     CREATE SCHEMA lost_and_found;
     CREATE TABLE lost_and_found.workspaces AS SELECT * FROM workspaces LIMIT 1;
     UPDATE lost_and_found.workspaces
        SET id = '5d1f0c52-7a3e-4b8e-9c64-1f2a3b4c5d09', code = 'retired', name = 'Retired';
-    CREATE TABLE lost_and_found.config_versions AS
-        SELECT * FROM config_versions WHERE id = 'cfg_2_scopes_1';
-    UPDATE lost_and_found.config_versions
-       SET id = 'cfg_2_scopes_0', version_number = 0, previous_version_id = NULL,
-           superseded_by_id = 'cfg_2_scopes_1';
 """
-RESTORED = {  # by how the relationship ends
-    "(previous_version_id)": "lost_and_found.config_versions",
-    "(workspace_id)": "lost_and_found.workspaces",
-}
+# a first version cannot have a predecessor, and RESTRICT refuses set-null: noted, then by hand
+FIRST_VERSIONS = """
+    UPDATE config_versions SET previous_version_id = NULL
+     WHERE version_number = 1 AND previous_version_id IS NOT NULL
+"""
 # missing parents and what their rows get instead, where living rows refer to these rows
 PARENTS = {
     "public.workflow_instances(config_version_id)": """
@@ -239,9 +235,11 @@ def decided(runbook: Tool, owner: psycopg.Connection[Any], relationship: str) ->
     """One relationship: the first of the strategies that is allowed."""
     words: tuple[str, ...] = ("remediate", "production", relationship, "--apply")
     words += ("--reason", "ticket 12", "--confirm", "production", "--strategy")
-    found = next((table for end, table in RESTORED.items() if relationship.endswith(end)), None)
-    if found:
-        runbook(*words, "restore", "--from-table", found)
+    if relationship.endswith("(workspace_id)"):
+        runbook(*words, "restore", "--from-table", "lost_and_found.workspaces")
+    elif relationship.endswith("(previous_version_id)"):
+        runbook(*words, "flag", code=1)
+        owner.execute(FIRST_VERSIONS)
     elif relationship in PARENTS:
         refused = runbook(*words, "quarantine", code=2).stderr
         assert "refer to rows that quarantine would remove" in refused

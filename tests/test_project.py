@@ -244,7 +244,7 @@ def test_every_pull_request_is_looked_at_for_vulnerabilities_and_unsafe_workflow
 
 def test_actions_and_packages_are_kept_up_to_date() -> None:
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
-    assert {update["package-ecosystem"] for update in updates} == {"github-actions", "pip"}
+    assert {update["package-ecosystem"] for update in updates} == {"github-actions", "npm", "pip"}
 
 
 def test_a_release_is_built_once_and_only_its_publisher_may_say_who_it_is() -> None:

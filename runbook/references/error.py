@@ -1,10 +1,15 @@
-"""The error that a reference to no row becomes."""
+"""The errors that a reference to no row, or a row still referred to, becomes."""
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 LONGEST = 100  # characters of a value that are shown; it may come from anybody
+
+NO_VALUE = "no value"
+WRONG_TYPE = "not of the column's type"
+NO_ROW = "no such row"
+STILL_REFERENCED = "still referenced"
 
 
 class InvalidReferenceBody(TypedDict):
@@ -14,6 +19,7 @@ class InvalidReferenceBody(TypedDict):
     field: str
     value: str | None
     table: str
+    reason: str
     message: str
 
 
@@ -23,25 +29,57 @@ class InvalidReferenceError(ValueError):
     Not named like Python's own ReferenceError, which is about weak references.
     """
 
-    def __init__(self, field: str, value: object, table: str, reason: str = "no such row") -> None:
-        super().__init__(
-            f"{field}: expected a reference to {table}, got {_cut(repr(value))}: {reason}"
-        )
+    code: ClassVar[str] = "invalid_reference"
+
+    def __init__(self, field: str, value: object, table: str, reason: str = NO_ROW) -> None:
+        super().__init__(self._message(field, value, table, reason))
         self.field = field
         self.value = value
         self.table = table
         self.reason = reason
 
+    @staticmethod
+    def _message(field: str, value: object, table: str, reason: str) -> str:
+        return f"{field}: expected a reference to {table}, got {_cut(repr(value))}: {reason}"
+
+    def __reduce__(self) -> tuple[type[InvalidReferenceError], tuple[object, ...]]:
+        return type(self), (self.field, self.value, self.table, self.reason)
+
     def to_json(self) -> InvalidReferenceBody:
-        """What an HTTP handler answers with, ready for ``json.dumps``."""
+        """What an HTTP handler answers with, ready for ``json.dumps``; all of it is valid UTF-8."""
         return {
-            "error": "invalid_reference",
+            "error": self.code,
             "field": self.field,
-            "value": None if self.value is None else _cut(str(self.value)),
+            "value": None if self.value is None else _encodable(_cut(str(self.value))),
             "table": self.table,
+            "reason": self.reason,
             "message": str(self),
         }
 
 
+class StillReferencedError(InvalidReferenceError):
+    """The row whose ``field`` is ``value`` was to be deleted, and rows of ``table`` refer to it."""
+
+    code: ClassVar[str] = "still_referenced"
+
+    def __init__(
+        self, field: str, value: object, table: str, reason: str = STILL_REFERENCED
+    ) -> None:
+        super().__init__(field, value, table, reason)
+
+    @staticmethod
+    def _message(field: str, value: object, table: str, reason: str) -> str:
+        return f"{field}: expected no reference from {table}, got {_cut(repr(value))}: {reason}"
+
+
+class UnknownParentError(ValueError):
+    """A table and column were asked for that are no parent which the application declared."""
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair becomes its escape: an encoder of JSON may refuse it."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -6,6 +6,8 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from runbook.references import StillReferencedError
+
 # --8<-- [start:delete]
 LOCK: LiteralString = "SELECT id FROM public.approval_policy_master WHERE id = %s FOR UPDATE"
 USED: LiteralString = """
@@ -14,12 +16,8 @@ USED: LiteralString = """
 DELETE: LiteralString = "DELETE FROM public.approval_policy_master WHERE id = %s"
 
 
-class InUseError(Exception):
-    """A row that others refer to was to be deleted."""
-
-
 def delete_policy(connection: psycopg.Connection[Any], policy: str) -> None:
-    """Delete a policy; raises InUseError while a workflow refers to it.
+    """Delete a policy; raises StillReferencedError while a workflow refers to it.
 
     The lock comes first and waits for every session that has looked this policy up with a lock.
     The search is a statement of its own, so under READ COMMITTED it sees what they committed.
@@ -27,6 +25,6 @@ def delete_policy(connection: psycopg.Connection[Any], policy: str) -> None:
     with connection.transaction():
         connection.execute(LOCK, [policy])
         if connection.execute(USED, [policy]).fetchone() is not None:
-            raise InUseError(f"approval_policy_master: {policy!r} is in use")
+            raise StillReferencedError("id", policy, "public.workflow_instances")
         connection.execute(DELETE, [policy])
         # --8<-- [end:delete]

@@ -45,3 +45,35 @@ def insert_while_deleting(
         writer.execute(INSERT, [policy])
     return outcome
     # --8<-- [end:race]
+
+
+# --8<-- [start:serializable]
+USED: LiteralString = """
+    SELECT id FROM public.workflow_instances WHERE approval_policy_id = %s LIMIT 1
+"""
+
+
+def insert_while_deleting_serializable(
+    writer: psycopg.Connection[Any], deleter: psycopg.Connection[Any], policy: str
+) -> str:
+    """The same without locks, both transactions SERIALIZABLE, and the delete looks first.
+
+    Says which of them the server refused; its program has to try again from the start.
+    """
+    writer.isolation_level = deleter.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+    outcome = "the insert was refused"
+    try:
+        with writer.transaction():
+            if not reference_exists(writer, POLICY_TABLE, policy):
+                raise LookupError(policy)
+            try:
+                with deleter.transaction():
+                    if deleter.execute(USED, [policy]).fetchone() is None:
+                        deleter.execute(DELETE, [policy])
+            except psycopg.errors.SerializationFailure:
+                outcome = "the delete was refused"
+            writer.execute(INSERT, [policy])
+    except psycopg.errors.SerializationFailure:
+        return outcome
+    return outcome if outcome == "the delete was refused" else "both went through"
+    # --8<-- [end:serializable]

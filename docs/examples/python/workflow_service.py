@@ -9,7 +9,12 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg.rows import tuple_row
 
-from runbook.references import InvalidReferenceError, Reference, validate_references
+from runbook.references import (
+    InvalidReferenceError,
+    Reference,
+    translated,
+    validate_references,
+)
 
 
 # --8<-- [start:order]
@@ -57,15 +62,17 @@ RULES: LiteralString = """
            config.workspace_id = %(workspace_id)s,
            policy.workspace_id = %(workspace_id)s,
            scope.workspace_id = %(workspace_id)s,
+           site.workspace_id IS NULL OR site.workspace_id = %(workspace_id)s,
            vendor.workspace_id = %(workspace_id)s
       FROM public.config_versions AS config
       JOIN public.approval_policy_master AS policy ON policy.id = %(approval_policy_id)s
       JOIN public.atp_scope_master AS scope ON scope.id = %(scope_id)s
+      JOIN public.sites AS site ON site.id = %(site_id)s
       LEFT JOIN public.vendor_master AS vendor ON vendor.id = %(vendor_id)s
      WHERE config.id = %(config_version_id)s
        FOR SHARE OF config
 """
-OWNED = ("config_version_id", "approval_policy_id", "scope_id", "vendor_id")
+OWNED = ("config_version_id", "approval_policy_id", "scope_id", "site_id", "vendor_id")
 
 
 def broken_rules(
@@ -99,8 +106,12 @@ INSERT: LiteralString = """
 
 
 def create_workflow_instance(connection: psycopg.Connection[Any], order: NewWorkflow) -> str:
-    """Insert the workflow and return its id; raises RefusedError and writes nothing otherwise."""
-    with connection.transaction():
+    """Insert the workflow and return its id; raises RefusedError and writes nothing otherwise.
+
+    Where the database has the foreign keys as well, their refusal is the same kind of error:
+    InvalidReferenceError.
+    """
+    with translated(order.references()), connection.transaction():
         # first the lock, then the rules, then the row: all in one transaction
         missing = validate_references(connection, order.references(), lock=True).errors
         if missing:

@@ -1,0 +1,135 @@
+/** Many records before an import: an error for each index and field, in constant memory. */
+
+import type { Session } from "./database.js";
+import { InvalidReferenceError, UsageError, shown } from "./error.js";
+import { type Lookup, Lookups } from "./lookup.js";
+import type { KeyColumn, Parent } from "./parents.js";
+import { type References, needTransaction } from "./references.js";
+import { NO_ROW, NO_VALUE, keyOf } from "./values.js";
+
+/** The parent of a field; an optional one may be null or absent. */
+export interface BatchParent extends Parent {
+  optional?: boolean;
+}
+
+/** The record at `index`, counted from 0, and what is wrong with one of its fields. */
+export interface BatchError {
+  index: number;
+  error: InvalidReferenceError;
+}
+
+/** How many records were checked, how many errors there were, and the first of them. */
+export interface BatchValidation {
+  valid: boolean;
+  checked: number;
+  failed: number;
+  errors: BatchError[];
+}
+
+export interface BatchOptions {
+  /** Records a statement; 10,000 where nothing is said. */
+  chunk?: number;
+  /** Lock the rows that are found, as validateReferences does; it needs a transaction. */
+  lock?: boolean;
+  /** Errors that are kept; the others are counted. 1,000 where nothing is said. */
+  mostErrors?: number;
+}
+
+interface Field {
+  name: string;
+  parent: BatchParent;
+  column: KeyColumn;
+}
+
+/** A record's fields that are to be looked up, in the order of the parents. */
+interface Place {
+  index: number;
+  field: Field;
+  value: unknown;
+}
+
+/** Look up all records' references: one round trip for each chunk, whatever the fields. */
+export async function validateBatchReferences(
+  references: References,
+  session: Session,
+  records: Iterable<unknown> | AsyncIterable<unknown>,
+  parents: Readonly<Record<string, BatchParent>>,
+  { chunk = 10_000, lock = false, mostErrors = 1000 }: BatchOptions = {},
+): Promise<BatchValidation> {
+  const named = Object.entries(parents);
+  if (named.length === 0) {
+    throw new UsageError("expected a parent for at least one field, got none");
+  }
+  if (!Number.isSafeInteger(chunk) || chunk < 1) {
+    throw new UsageError(`expected a chunk of at least 1 record, got ${chunk}`);
+  }
+  needTransaction(session, lock);
+  const columns = await references.keyColumns(
+    session,
+    named.map(([, parent]) => parent),
+  );
+  const fields = named.map(([name, parent], place) => ({ name, parent, column: columns[place]! }));
+  const result: BatchValidation = { valid: true, checked: 0, failed: 0, errors: [] };
+  for await (const places of chunks(records, fields, chunk, result)) {
+    for (const { index, error } of await faults(references, session, places, lock)) {
+      result.failed += 1;
+      if (result.errors.length < mostErrors) {
+        result.errors.push({ index, error });
+      }
+    }
+  }
+  result.valid = result.failed === 0;
+  return result;
+}
+
+/** The places of each chunk of records; `result.checked` counts the records. */
+async function* chunks(
+  records: Iterable<unknown> | AsyncIterable<unknown>,
+  fields: readonly Field[],
+  chunk: number,
+  result: BatchValidation,
+): AsyncGenerator<Place[]> {
+  let places: Place[] = [];
+  for await (const record of records) {
+    const index = result.checked++;
+    if (typeof record !== "object" || record === null || Array.isArray(record)) {
+      throw new UsageError(`expected a record with fields at index ${index}, got ${shown(record)}`);
+    }
+    for (const field of fields) {
+      // its own fields alone: every object has inherited ones
+      const value = Object.hasOwn(record, field.name) ? (record as Values)[field.name] : null;
+      places.push({ index, field, value });
+    }
+    if (result.checked % chunk === 0) {
+      yield places;
+      places = [];
+    }
+  }
+  yield places;
+}
+
+type Values = Record<string, unknown>;
+
+async function faults(
+  references: References,
+  session: Session,
+  places: readonly Place[],
+  lock: boolean,
+): Promise<BatchError[]> {
+  const lookups: Lookup[] = places.map(({ field: { column }, value }) => ({
+    column,
+    key: keyOf(value, column),
+  }));
+  const missing = await new Lookups(lookups).missing(session, lock);
+  return places.flatMap(({ index, field: { name, parent }, value }, place) => {
+    const fault = lookups[place]?.key.fault ?? (missing[place] ? NO_ROW : undefined);
+    if (fault === NO_VALUE && parent.optional && (value === null || value === undefined)) {
+      return [];
+    }
+    references.metrics?.count(parent.table, fault);
+    if (fault === undefined) {
+      return [];
+    }
+    return [{ index, error: new InvalidReferenceError(name, value, parent.table, fault) }];
+  });
+}
