@@ -1,7 +1,7 @@
 """What should hold: relationships, and the exceptions that somebody answers for.
 
 The file ``relationships.toml`` has a ``[[relationship]]`` for each, and an ``[[exception]]``
-for each that is not wanted.
+for each that is not wanted, and a ``[[rejected]]`` for each that discovery shall not propose again.
 """
 
 from __future__ import annotations
@@ -116,11 +116,26 @@ class Exemption:
 
 
 @dataclass(frozen=True)
+class Rejected:
+    """Columns that are no reference (``parent`` None: to any table), as a person decided."""
+
+    child: TableName
+    columns: tuple[str, ...]
+    parent: TableName | None = None
+    reason: str = ""
+
+    def covers(self, child: TableName, columns: tuple[str, ...], parent: TableName) -> bool:
+        same = self.child == child and set(self.columns) == set(columns)
+        return same and self.parent in (None, parent)
+
+
+@dataclass(frozen=True)
 class Relationships:
     """All relationships of a project, in the order of the file."""
 
     items: tuple[Relationship, ...]
     exceptions: tuple[Exemption, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
 
     def __iter__(self) -> Iterator[Relationship]:
         return iter(self.items)
@@ -193,11 +208,25 @@ class _ExceptionEntry(BaseModel):
     review_by: date
 
 
+class _RejectedEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    child: _TableText
+    columns: _Columns
+    parent: _TableText | None = None
+    reason: str = ""
+
+    def rejected(self) -> Rejected:
+        parent = None if self.parent is None else TableName.parse(self.parent)
+        return Rejected(TableName.parse(self.child), self.columns, parent, self.reason)
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     relationship: tuple[_Entry, ...] = ()
     exception: tuple[_ExceptionEntry, ...] = ()
+    rejected: tuple[_RejectedEntry, ...] = ()
 
 
 def parse(text: str, path: Path) -> Relationships:
@@ -216,7 +245,11 @@ def parse(text: str, path: Path) -> Relationships:
                 "remove one of the two",
             )
         seen[item.shape] = number
-    found = Relationships(items, tuple(Exemption(**e.model_dump()) for e in file.exception))
+    found = Relationships(
+        items,
+        tuple(Exemption(**entry.model_dump()) for entry in file.exception),
+        tuple(entry.rejected() for entry in file.rejected),
+    )
     known = {name for item in items for name in (item.id, item.source)}
     for number, exemption in enumerate(found.exceptions):
         if exemption.relationship not in known:

@@ -1,0 +1,156 @@
+"""Composite keys: several columns of a child that together refer to one row of a parent.
+
+Two shapes are known. The whole key of the parent is in the child, under the same names; or the
+child names the parent in one column and repeats the others, as (thing_id, tenant_id) refers to
+thing (id, tenant_id).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from runbook.discovery import types, words
+from runbook.discovery.vocabulary import Named, Vocabulary
+from runbook.schema import TableName
+
+TENANT, SPELLED, OWNED, HOME = "tenant", "spelled", "owned", "home"
+FEWEST_TENANTS = 3  # tables with a unique (id, tenant_id): then it is how this schema does it
+Pairs = tuple[tuple[str, str], ...]  # child column, parent column
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Columns of a child that may refer to a key of several columns, with the shape."""
+
+    child: TableName
+    parent: TableName
+    pairs: Pairs
+    shape: str
+
+
+def of(vocabulary: Vocabulary) -> Iterator[Composite]:
+    """All composite candidates of a schema."""
+    named = {
+        name: {vocabulary.words_of(name, c.name): c.name for c in table.table.columns}
+        for name, table in vocabulary.tables.items()
+    }
+    holders: dict[tuple[str, ...], set[TableName]] = {}
+    for name, columns in named.items():
+        for parts in columns:
+            holders.setdefault(parts, set()).add(name)
+    for parent in vocabulary.tables.values():
+        for key in _keys(parent):
+            said = [vocabulary.words_of(parent.name, column) for column in key]
+            rare = min(said, key=lambda each: len(holders[each]))
+            near = set(holders[rare])
+            for own in (parent.words, parent.words[-1:]):
+                near |= holders.get((*own, *rare), set())
+            others = [holders[each] for each in said if each != rare]
+            for name in sorted(near | set().union(*others) if len(said) == 2 else near):
+                if name != parent.name:
+                    yield from _fitted(vocabulary, parent, key, name, named[name])
+
+
+def _keys(parent: Named) -> Iterator[tuple[str, ...]]:
+    seen = set()
+    for index in parent.table.indexes:
+        if index.can_be_referenced and len(index.columns) > 1 and set(index.columns) not in seen:
+            seen.add(frozenset(index.columns))
+            yield index.columns
+
+
+def _fitted(
+    vocabulary: Vocabulary,
+    parent: Named,
+    key: tuple[str, ...],
+    name: TableName,
+    columns: Mapping[tuple[str, ...], str],
+) -> Iterator[Composite]:
+    child = vocabulary.tables[name]
+    pairs: list[tuple[str, str]] = []
+    prefixed = 0
+    for column in key:
+        parts = vocabulary.words_of(parent.name, column)
+        found = columns.get((*parent.words, *parts)) or columns.get((*parent.words[-1:], *parts))
+        if found:
+            prefixed += 1
+        elif not set(parts) <= words.KEY_WORDS:
+            found = columns.get(parts)
+        if not found or found in {c for c, _ in pairs}:
+            return
+        mine, theirs = child.table.column(found), parent.table.column(column)
+        if mine is None or theirs is None or not types.compatible(mine.type, theirs.type):
+            return
+        pairs.append((found, column))
+    yield Composite(
+        name, parent.name, tuple(pairs), _shape(vocabulary, parent, child, key, pairs, prefixed)
+    )
+
+
+def _shape(  # noqa: PLR0911, PLR0913, PLR0917 - a shape a line
+    vocabulary: Vocabulary,
+    parent: Named,
+    child: Named,
+    key: tuple[str, ...],
+    pairs: list[tuple[str, str]],
+    prefixed: int,
+) -> str:
+    """Which of the known shapes of a composite key this is; empty for none."""
+    primary = parent.table.primary_key
+    if prefixed and primary and len(primary.columns) == 1 and primary.columns[0] in key:
+        # the key alone would do: such a unique constraint is there to be referred to
+        mine = {column for column, _ in pairs}
+        led = any(set(index.columns[: len(mine)]) == mine for index in child.table.indexes)
+        return TENANT if led or vocabulary.tenants >= FEWEST_TENANTS else ""
+    columns = [child.table.column(column) for column, _ in pairs]
+    if not all(column and column.not_null for column in columns):
+        return ""
+    said = [words.without_key_words(vocabulary.words_of(parent.name, column)) for column in key]
+    bases = [base for base, key_words in said if key_words]
+    spelled = [base for base in bases if words.flat(base) in parent.flat]
+    mentioned = parent.flat in child.flat
+    if bases and len(spelled) == len(bases):
+        if len(bases) > 1 and len(bases) == len(key):
+            again = any(words.flat(base) in child.flat for base in bases)
+            return "" if again else SPELLED
+        if child.words[: len(parent.words)] == parent.words:
+            return OWNED
+    if mentioned and spelled:
+        return OWNED
+    if len(key) > 2 and spelled and _home(vocabulary, parent, key):
+        return HOME
+    return ""
+
+
+def _home(vocabulary: Vocabulary, parent: Named, key: tuple[str, ...]) -> bool:
+    """Whether other tables with these columns are named after this one."""
+    named = [
+        other.flat
+        for other in vocabulary.tables.values()
+        if other.name != parent.name and set(key) <= {c.name for c in other.table.columns}
+    ]
+    return any(parent.flat in flat for flat in named) and not any(
+        flat in parent.flat for flat in named
+    )
+
+
+def best(vocabulary: Vocabulary) -> tuple[Composite, ...]:
+    """One composite key for each set of columns: the longest, and named most plainly."""
+    found = [each for each in of(vocabulary) if each.shape]
+    taken: dict[TableName, list[frozenset[str]]] = {}
+    kept = []
+    for each in sorted(found, key=lambda each: (-len(each.pairs), _rank(vocabulary, each))):
+        columns = frozenset(column for column, _ in each.pairs)
+        others = taken.setdefault(each.child, [])
+        if not any(columns & other for other in others):
+            others.append(columns)
+            kept.append(each)
+    return tuple(kept)
+
+
+def _rank(vocabulary: Vocabulary, each: Composite) -> tuple[bool, int, str, str]:
+    child, parent = vocabulary.tables[each.child], vocabulary.tables[each.parent]
+    starts = child.words[: len(parent.words)] == parent.words
+    order = (TENANT, OWNED, SPELLED, HOME).index(each.shape)
+    return not starts, order, str(each.child), str(each.parent)

@@ -1,0 +1,131 @@
+"""Proposals from declarations alone: candidates, their chances, one parent for each column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from runbook.discovery import actions, candidates, composite, model, refusals, sentences
+from runbook.discovery.candidates import Candidate
+from runbook.discovery.composite import Composite
+from runbook.discovery.proposal import Evidence, Found, Proposal, Source, Tier
+from runbook.discovery.roles import HISTORIES
+from runbook.discovery.told import NOTHING, Told
+from runbook.discovery.vocabulary import Vocabulary
+from runbook.discovery.weights import WEIGHTS
+from runbook.schema import Schema, TableName
+
+# how often each shape of a composite key was right in the schemas that are scored, rounded down
+SHAPES = {
+    composite.TENANT: (0.85, "{parent} has a unique key that is there to be referred to"),
+    composite.OWNED: (0.95, "{child} is named after {parent} and has its whole key"),
+    composite.SPELLED: (0.85, "the columns together spell {parent}, and are its whole key"),
+    composite.HOME: (
+        0.8,
+        "the columns are the whole key of {parent}, which others are named after",
+    ),
+}
+Column = tuple[TableName, str]
+
+
+def propose(
+    schema: Schema,
+    *,
+    extra: Sequence[Proposal] = (),
+    weights: Mapping[str, float] = WEIGHTS,
+    told: Told = NOTHING,
+) -> Found:
+    """As :func:`runbook.discovery.propose`; ``weights`` are those of the features.
+
+    ``told`` is what rows and statements say, where somebody has looked.
+    """
+    vocabulary = Vocabulary(schema)
+    known = {key.shape for key in schema.foreign_keys}
+    found = {item.shape: item for item in extra if item.shape not in known}
+    taken = {(item.child, item.columns) for item in found.values()}
+    covered: set[Column] = set()
+    for each in composite.best(vocabulary):
+        proposal = _composite(vocabulary, each)
+        covered |= {(each.child, column) for column in _settled(each)}
+        if proposal.shape not in known and (each.child, proposal.columns) not in taken:
+            found[proposal.shape] = proposal
+    alone = candidates.of(vocabulary)
+    for (child, column), offered in alone.items():
+        if (child, column) in covered or (child, (column,)) in taken:
+            continue
+        if not refusals.polymorphic(schema.tables[child], column):
+            for proposal in _single(vocabulary, offered, weights, told):
+                found.setdefault(proposal.shape, proposal)
+    proposals = tuple(
+        sorted(found.values(), key=lambda item: (item.tier.rank, -item.confidence, str(item.child)))
+    )
+    held = {(item.child, column) for item in proposals for column in item.columns}
+    held |= {(key.child, column) for key in schema.foreign_keys for column in key.columns}
+    not_keys, dangling = refusals.of(vocabulary, frozenset(held))
+    return Found(proposals, not_keys, dangling)
+
+
+def chances(
+    schema: Schema, table: TableName, column: str, told: Told = NOTHING
+) -> tuple[tuple[Candidate, float], ...]:
+    """Every key that one column may mean, with its chance, the best first."""
+    offered = candidates.of(Vocabulary(schema)).get((table, column), ())
+    found = zip(offered, model.chances(offered, WEIGHTS, told.shifts(offered)), strict=True)
+    return tuple(sorted(found, key=lambda each: (-each[1], str(each[0].key.table))))
+
+
+def _settled(each: Composite) -> Iterator[str]:
+    """The columns that need no key of their own: the composite key's parent has it."""
+    for column, referred in each.pairs:
+        if each.shape != composite.TENANT or column != referred:
+            yield column
+
+
+def _single(
+    vocabulary: Vocabulary,
+    offered: tuple[Candidate, ...],
+    weights: Mapping[str, float],
+    told: Told,
+) -> Iterator[Proposal]:
+    odds = model.chances(offered, weights, told.shifts(offered))
+    confidence, number = max((chance, -number) for number, chance in enumerate(odds))
+    best = offered[-number]
+    tier = model.tier(confidence, _doubt(vocabulary, best))
+    if tier is None:
+        return
+    columns, parent = (best.column.name,), best.key.table
+    action, reason = actions.fitting(vocabulary, best.child, columns, parent)
+    yield Proposal(
+        best.child,
+        columns,
+        parent,
+        (best.key.column.name,),
+        round(confidence, 3),
+        tier,
+        (*sentences.of(best, len(offered) - 1), *told.sentences(best)),
+        action,
+        reason,
+    )
+
+
+def _doubt(vocabulary: Vocabulary, best: Candidate) -> bool:
+    """Whether a person looks first: copies and histories are often left without keys."""
+    child = vocabulary.tables[best.child]
+    return child.table.primary_key is None or bool(set(child.words) & HISTORIES)
+
+
+def _composite(vocabulary: Vocabulary, each: Composite) -> Proposal:
+    confidence, words = SHAPES[each.shape]
+    columns = tuple(column for column, _ in each.pairs)
+    action, reason = actions.fitting(vocabulary, each.child, columns, each.parent)
+    said = words.format(child=each.child.label, parent=each.parent.label)
+    return Proposal(
+        each.child,
+        columns,
+        each.parent,
+        tuple(column for _, column in each.pairs),
+        confidence,
+        Tier.LIKELY if confidence < model.SURE else Tier.ACCEPTED,
+        (Evidence(Source.NAMES, said),),
+        action,
+        reason,
+    )
