@@ -13,6 +13,8 @@ from runbook import changes, record, rehearsal_notebook
 from runbook.changes import Kind
 from runbook.environment import Connection, Environment
 from runbook.errors import IncompleteError
+from runbook.facts import Facts
+from runbook.findings import KeyState
 from runbook.impact.outcome import ImpactFound, MissingIndex, Series
 from runbook.migration.log import ApplyLog, Attempt, StepLog, StepOutcome
 from runbook.migration.plan import LeftOut, Plan, PlannedKey, PlanStep, StepKind, TableLock
@@ -21,7 +23,7 @@ from runbook.rehearsal.outcome import CopyUsed, Rehearsal, RehearsedStep
 from runbook.schema import Action
 from runbook.settings import Project, Settings
 from runbook.site import changes_page, recommendation
-from tests.test_recommendation import KeyState, run
+from tests.test_recommendation import run
 from tests.test_record import RUN
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -35,7 +37,7 @@ def settings(folder: Path) -> Settings:
         folder=folder,
         project=Project(title="Shop", relationships=Path("relationships.toml")),
         environments={"shop": SHOP},
-        gate=({"name": "g", "title": "G"},),  # type: ignore[arg-type]
+        gate=({"name": "g", "title": "G"},),
     )
 
 
@@ -237,7 +239,7 @@ def test_the_recommendation_heeds_what_was_measured(
     keep(tmp_path, Kind.REHEARSAL, rehearsal(plan(), passed))
     keep(tmp_path, Kind.IMPACT, impact(cost))
     found = run(KeyState.MISSING).model_copy(update={"environment": "shop"})
-    html = recommendation.recommend(settings(tmp_path), recommendation.Facts({}, {}), found)
+    html = recommendation.recommend(settings(tmp_path), Facts({}, {}), found)
     assert html.startswith(f"<p><strong>{said}</strong></p>")
     for line in (
         "effort: 6 statements in the plan of 2026-11-23, its scans and builds about 3 s",
