@@ -16,7 +16,7 @@ WORKFLOWS := .github/workflows
 # scripts in a virtual environment name its place: one that was moved is made again
 $(shell [ "$$(cat "$(VENV)/.place" 2>/dev/null)" = "$$(pwd -P)" ] || rm -f "$(VENV)/.locked" "$(INSTALLED)")
 
-.PHONY: help demo test node oracle check docs bench bench-site lock audit dist sbom clean
+.PHONY: help demo test node oracle score check docs bench bench-site lock audit dist sbom clean
 
 help:
 	@echo "make demo           run the runbook on three demo environments and build the site"

@@ -23,6 +23,8 @@ from tests.conftest import PASSWORDS, Connect
 from tests.copies import TABLES, copied
 from tests.places import HOSTILE, OWNER, READER, Dsn, Place
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

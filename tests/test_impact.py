@@ -20,6 +20,8 @@ from runbook.relationships import Relationship
 from tests.copies import ORPHANS, TABLES, copied
 from tests.places import Place
 
+pytestmark = pytest.mark.slow
+
 MORE = """;
     CREATE TABLE shops (id int PRIMARY KEY, name text);
     INSERT INTO shops SELECT n, 's' || n FROM generate_series(1, 20) n;

@@ -35,6 +35,8 @@ from tests.places import HOSTILE, Dsn, Place
 from tests.starting import RECORDS, SHARED, Beginner, database_of, password, shared_database
 from tests.test_notebooks import LONGEST_CELL, SQL_WORDS
 
+pytestmark = pytest.mark.slow
+
 FILES = (
     ".github/workflows/runbook.yml",
     *(f"docs/assets/{p.name}" for p in sorted((ROOT / "docs" / "assets").iterdir())),

@@ -31,6 +31,8 @@ from tests.conftest import PASSWORDS, Connect
 from tests.migration_project import TABLES, Shop
 from tests.places import OWNER, Dsn, Place
 
+pytestmark = pytest.mark.slow
+
 BEFORE, AFTER = Phase.BEFORE, Phase.AFTER
 Observe = Callable[[PlanStep, int, Phase], None]
 

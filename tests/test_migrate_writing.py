@@ -25,6 +25,8 @@ from tests.conftest import Connect
 from tests.migration_project import TABLES
 from tests.places import OWNER, Dsn, Place
 
+pytestmark = pytest.mark.slow
+
 SQUAWK = Path(sys.executable).with_name("squawk")
 SHAPES = {
     "missing": TABLES,

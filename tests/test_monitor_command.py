@@ -31,6 +31,8 @@ from tests.test_monitor import PAIR, pair
 from tests.test_monitor_alerts import VARIABLE, log, receiver, result
 from tests.watched import Watched
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 60
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool")
 

@@ -12,6 +12,8 @@ from tests.conftest import Connect
 from tests.places import Dsn
 from tests.starting import Beginner, database_of
 
+pytestmark = pytest.mark.slow
+
 PROJECT = """
 [project]
 title = "Shop"

@@ -29,6 +29,8 @@ from tests.copies import ORPHANS, TABLES, copied, held_up, rehearsed
 from tests.migrations import QUICK, catalog_of, make_plan
 from tests.places import HOSTILE, Place
 
+pytestmark = pytest.mark.slow
+
 SRE = "SHARE ROW EXCLUSIVE"
 
 

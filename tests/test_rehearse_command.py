@@ -18,6 +18,8 @@ from tests.copies import ORPHANS
 from tests.migration_project import CHANGE, TABLES, Shop
 from tests.places import OWNER, READER, Dsn, Place
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 LIMITS = "\n[limits]\nkey_cost_accepted_ms = {}\n"
 

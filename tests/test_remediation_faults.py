@@ -29,6 +29,8 @@ from runbook.settings import read as read_settings
 from tests import project
 from tests.remedies import Ward, ward
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["ward"]  # a fixture
 
 QUARANTINE = ("orders.customer_id", "--strategy", "quarantine")

@@ -6,6 +6,8 @@ import pytest
 
 from tests.remedies import Ward, ward
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["ward"]  # a fixture
 
 ORDERS = ("orders.customer_id", "--strategy")

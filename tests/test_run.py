@@ -133,6 +133,7 @@ def test_an_unknown_name_leaves_nothing_behind(small: Settings, tmp_path: Path) 
     assert not settings.runs.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_keeps_what_was_finished(
     small: Settings,
 ) -> None:

@@ -156,6 +156,7 @@ def test_one_changed_row_changes_the_page(
 PAYLOAD = "{{ cycler.__init__.__globals__.os.popen('touch pwned').read() }}<script>pwn()</script>"
 
 
+@pytest.mark.slow
 def test_values_from_a_database_are_inert(changed: Demonstration) -> None:
     """The payload stands wherever a record holds text of the database."""
     folder = run_folders.newest(changed.folder / "runs", "production")

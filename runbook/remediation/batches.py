@@ -61,25 +61,20 @@ class Batches:
             raise IncompleteError(f"{here}: {sessions.reason(error)}", again) from None
 
     def _every(self) -> Iterator[int]:
-        """The rows of each batch as it is done; ends when a whole round mended nothing.
+        """The rows of each batch as it is done; ends when nothing more can be mended.
 
-        Rows that somebody wrote meanwhile have moved, and are looked for again; rows that stay
-        where they are in two rounds are kept there, by a trigger.
+        Rows that somebody wrote meanwhile have moved: what is left after whole rounds is locked as
+        it is found, which takes a scan for each batch.
         """
-        before: list[Places] = []
-        for _ in range(self.change.attempts):
-            mended = True
-            while mended:
-                mended, found = False, []
-                for places in self._round():
-                    rows = self._batch(places)
-                    mended = mended or rows > 0
-                    found.append(places)
-                    yield rows
-            if not any(found) or found == before:
-                return
-            before = found
-            time.sleep(self.change.pause.total_seconds() * random.random())  # noqa: S311
+        mended = True
+        while mended:
+            mended = False
+            for places in self._round():
+                rows = self._batch(places)
+                mended = mended or rows > 0
+                yield rows
+        while self.remedy.strategy is not Strategy.RESTORE and (rows := self._batch(None)):
+            yield rows
 
     def _round(self) -> Iterator[Places]:
         """Where the rows of the next batches are; for restore the statement finds them itself."""
@@ -87,14 +82,17 @@ class Batches:
             yield []
             return
         size = self.change.batch
-        kept = quarantine.kept_in(self.document)
         with quarantine.changing(self.session, self.change, self.change.scan):
-            statement = statements.candidates(self.remedy, kept, size * ROUND)
-            places = [(int(part), str(place)) for part, place in self.session.execute(statement)]
+            places = self._places(size * ROUND, self.document)
         for first in range(0, len(places), size):
             yield places[first : first + size]
 
-    def _batch(self, places: Places) -> int:
+    def _places(self, most: int, document: Remediation, *, lock: bool = False) -> Places:
+        kept = quarantine.kept_in(document)
+        found = statements.candidates(self.remedy, kept, most, lock=lock)
+        return [(int(part), str(place)) for part, place in self.session.execute(found)]
+
+    def _batch(self, places: Places | None) -> int:
         """Mend one batch and return its rows; again after a lock that was not to be had."""
         change = self.change
         for attempt in range(1, change.attempts + 1):
@@ -111,7 +109,7 @@ class Batches:
             "see who holds one in pg_locks; the same command goes on with the rest",
         )
 
-    def _attempt(self, places: Places) -> int:
+    def _attempt(self, places: Places | None) -> int:
         session, remedy = self.session, self.remedy
         with quarantine.changing(session, self.change, self.change.statement):
             now = quarantine.held(session, self.document.id)
@@ -122,6 +120,8 @@ class Batches:
             lock = statements.lock(remedy)
             if lock is not None:
                 session.execute(lock)
+            if places is None:
+                places = self._places(self.change.batch, now, lock=True)
             batch = Batch.of(now.batches + 1, now.rows, places, self.change.batch)
             statement = mending.mend(remedy, quarantine.kept_in(now), batch)
             kept = session.execute(statement).rowcount

@@ -144,11 +144,14 @@ def lock(remedy: Remedy) -> sql.Composed | None:
     return sql.SQL("LOCK TABLE {} IN SHARE MODE").format(names)
 
 
-def candidates(remedy: Remedy, kept: TableName, limit: int) -> sql.Composed:
-    """Where the next rows to mend are: rows of (partition's oid, ctid as text)."""
-    return sql.SQL("SELECT fk.tableoid::bigint, fk.ctid::text FROM {} fk WHERE {} LIMIT {}").format(
-        query.table(remedy.child), to_mend(remedy, kept), sql.Literal(limit)
-    )
+def candidates(remedy: Remedy, kept: TableName, limit: int, *, lock: bool = False) -> sql.Composed:
+    """Where the next rows to mend are: rows of (partition's oid, ctid as text).
+
+    With ``lock`` they stay there until the end of the transaction.
+    """
+    found = sql.SQL("SELECT fk.tableoid::bigint, fk.ctid::text FROM {} fk WHERE {} LIMIT {}")
+    whole = found.format(query.table(remedy.child), to_mend(remedy, kept), sql.Literal(limit))
+    return whole + sql.SQL(" FOR UPDATE OF fk") if lock else whole
 
 
 def restorable(remedy: Remedy) -> sql.Composed:
