@@ -191,7 +191,8 @@ def test_without_a_wheel_there_is_nothing_to_list(checkout: Path) -> None:
 def test_the_list_of_a_release_has_what_its_wheel_installs_and_no_more(checkout: Path) -> None:
     for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"):
         shutil.copy(ROOT / name, checkout / name)
-    shutil.copytree(ROOT / "runbook", checkout / "runbook")
+    for folder in ("runbook", "docs/assets"):
+        shutil.copytree(ROOT / folder, checkout / folder)
     done = make(checkout, "dist", "sbom", here(checkout), "INSTALLED=", "EXTRAS=")
     assert done.returncode == 0, done.stderr
     bill = json.loads((checkout / "sbom/fk-runbook.cdx.json").read_text())
