@@ -140,7 +140,7 @@ def test_what_an_interrupted_run_left_is_done_once(
         _, err = process.communicate(timeout=60)
     before = project.found()
     assert set(before.missing) >= set(names[4:6])
-    assert len(before.results) >= 4
+    assert before.results
     if number != signal.SIGKILL:
         assert process.returncode == 3
         left = len(before.missing)

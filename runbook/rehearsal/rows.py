@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -49,13 +50,25 @@ class Rows:
         return sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(n)) for n in self.key)
 
 
+NUMBERS: LiteralString = """
+    CREATE SCHEMA IF NOT EXISTS runbook_load;
+    CREATE SEQUENCE IF NOT EXISTS runbook_load.fresh START 1000000001;
+    GRANT USAGE ON SCHEMA runbook_load TO PUBLIC;
+    GRANT USAGE ON SEQUENCE runbook_load.fresh TO PUBLIC
+"""
+
+
 def rows_of(
     session: Session,
     table: Table,
     relationships: Sequence[Relationship],
     orphans: dict[str, sql.Composed],
 ) -> Rows | None:
-    """What a load knows of a table; None where it has no primary key."""
+    """What a load knows of a table of a copy; None where it has no primary key.
+
+    ``session`` is an administrator's: new numbers come from a sequence that is made here.
+    """
+    session.execute(NUMBERS)
     if table.primary_key is None or table.kind not in ("r", "p"):
         return None
     key = table.primary_key.columns
@@ -97,14 +110,17 @@ def _fresh(table: Table, refers: tuple[str, ...]) -> tuple[tuple[str, sql.SQL], 
 
 
 def _new(column: Column | None) -> sql.SQL | None:
-    """SQL of a value that no row has, nearly certainly; None for a type without one."""
+    """SQL of a value that no row has, nearly certainly; None for a type without one.
+
+    Numbers come from a sequence: of thousands by chance two would soon be the same.
+    """
     if column is None or column.generated:
         return None
     kind = column.type
     if kind == "uuid":
         return sql.SQL("gen_random_uuid()")
     if kind in ("integer", "bigint", "numeric"):
-        return sql.SQL("(1000000000 + floor(random() * 1000000000))::integer")
+        return sql.SQL("nextval('runbook_load.fresh')::integer")
     text = re.fullmatch(r"(?:text|character varying|character)(?:\((\d+)\))?", kind)
     if text:
         length = min(int(text[1] or 32), 32)
