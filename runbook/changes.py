@@ -7,14 +7,14 @@ the newest sorts last.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from runbook import record
+from runbook import record, run_folders
 from runbook.errors import IncompleteError
 from runbook.settings import Settings
 
@@ -65,19 +65,28 @@ def _order(path: Path) -> tuple[str, int]:
 def taken_along(settings: Settings, environment: str, run: Path) -> tuple[str, ...]:
     """Copy the logs of what changed the database since the run before into the folder ``run``.
 
-    Returns their paths in it. Without a run before, all of them count.
+    A log counts again when it went on: an apply that ended, a remediation that was undone. The run
+    before is the last one that was not interrupted; without one all logs count. Returns their paths
+    in the folder.
     """
-    earlier = sorted(path.parent.name for path in run.parent.glob(f"*/{record.FILE_NAME}"))
-    before = next((name for name in reversed(earlier) if name < run.name), "")
+    earlier = sorted(path.parent for path in run.parent.glob(f"*/{record.FILE_NAME}"))
+    whole = (path for path in reversed(earlier) if not run_folders.interrupted(path))
+    before = next((path.name for path in whole if path.name < run.name), "")
     found = []
     for kind in (Kind.APPLY, Kind.REMEDIATION):
         for folder in every(settings, environment, kind):
-            if before < folder.name <= run.name:
+            if folder.name <= run.name and before < max(folder.name, _written(folder, kind)):
                 path = run / "changes" / f"{kind}-{folder.name}.json"
                 path.parent.mkdir(exist_ok=True)
                 record.write_atomically(path, (folder / f"{kind}.json").read_bytes())
                 found.append(path.relative_to(run).as_posix())
     return tuple(sorted(found))
+
+
+def _written(folder: Path, kind: Kind) -> str:
+    """When the document was written last, spelled as an id."""
+    seconds = (folder / f"{kind}.json").stat().st_mtime
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y%m%dT%H%M%SZ}"
 
 
 def newest(settings: Settings, environment: str, kind: Kind) -> Path | None:

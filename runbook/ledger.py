@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from runbook import past_runs
+from runbook import markup, past_runs
 from runbook.findings import Audit, CensusRow
 from runbook.past_runs import NOT_LOOKED, Count
 from runbook.record import RunRecord
@@ -162,7 +162,7 @@ def _environment_json(name: str, title: str, cells: Sequence[Cell]) -> dict[str,
 
 
 def _stamp(moment: datetime | None) -> str | None:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else None
+    return markup.stamp(moment) if moment else None
 
 
 def _cell_json(cell: Cell) -> list[str | int | bool | None]:

@@ -82,7 +82,7 @@ def read(path: Path, environment: str) -> Past:
 def _why(error: Exception) -> str:
     if isinstance(error, LookupError):
         return f"it lacks {error.args[0]!r}"
-    return f"invalid JSON: {error}" if isinstance(error, ValueError) else str(error)
+    return str(error)
 
 
 def whole(folder: Path) -> RunRecord:
@@ -136,7 +136,10 @@ def _keep(file: Path, version: Version, values: dict[str, Any]) -> dict[str, Any
 
 def _values(path: Path) -> dict[str, Any]:
     """What is needed of a run.json, as plain JSON; ``numbers`` are :class:`Past`'s."""
-    run = from_json(path.read_bytes(), cache_strings="all")
+    try:
+        run = from_json(path.read_bytes(), cache_strings="all")
+    except ValueError as error:
+        raise ValueError(f"invalid JSON: {error}") from None
     audits = {_id(audit["relationship"]): audit for audit in run["audits"]}
     counts = []
     for row in run["census"]:

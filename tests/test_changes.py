@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from tests.test_recommendation import run
 from tests.test_record import RUN
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
+WHOLE = RUN.model_copy(update={"steps": RUN.steps[:1]})
 SHOP = Environment(name="shop", title="Shop", reader=Connection(variable="NOBODY"), gate="g")
 COPY = CopyUsed(where="a private server", server_version=180000, source_bytes=1, seconds=1)
 PAYLOAD = "<script>pwn()</script>{{ 7*7 }}\u202e"
@@ -119,7 +121,8 @@ def impact(cost: float) -> ImpactFound:
 
 def keep(folder: Path, kind: Kind, document: object, begun: datetime = NOW) -> Path:
     place = changes.new(settings(folder), "shop", kind, begun)
-    changes.write(place, kind, document)  # type: ignore[arg-type]
+    path = changes.write(place, kind, document)  # type: ignore[arg-type]
+    os.utime(path, (begun.timestamp(),) * 2)
     return place
 
 
@@ -165,12 +168,27 @@ def test_a_run_takes_along_what_was_changed_since_the_run_before(tmp_path: Path)
         made.mkdir(parents=True)
     found = changes.taken_along(settings(tmp_path), "shop", first)
     assert found == ("changes/apply-20261123T070000Z.json",)
-    record.write(first, RUN)
+    record.write(first, WHOLE)
     found = changes.taken_along(settings(tmp_path), "shop", second)
     assert found == ("changes/apply-20261123T085900Z.json",)
     copied = json.loads((second / found[0]).read_text(encoding="utf-8"))
     assert copied["unrehearsed"] == "an emergency"
     assert record.digests(second).keys() == set(found)
+
+
+def test_a_log_that_went_on_is_taken_along_again(tmp_path: Path) -> None:
+    place = keep(tmp_path, Kind.REMEDIATION, log(), NOW - timedelta(days=9))
+    runs = tmp_path / "runs" / "shop"
+    before, interrupted, now = (runs / f"20261123T0{hour}0000Z" for hour in (6, 7, 9))
+    for made in (before, interrupted, now):
+        made.mkdir(parents=True)
+    record.write(before, WHOLE)
+    record.write(interrupted, RUN)  # one of its steps was not run
+    assert changes.taken_along(settings(tmp_path), "shop", now) == ()
+    undone = NOW - timedelta(minutes=150)  # before the run that was interrupted
+    os.utime(place / "remediation.json", (undone.timestamp(),) * 2)
+    found = changes.taken_along(settings(tmp_path), "shop", now)
+    assert found == ("changes/remediation-20261114T090000Z.json",)
 
 
 def test_without_documents_the_page_says_how_to_make_them(tmp_path: Path) -> None:

@@ -174,8 +174,15 @@ def test_an_idle_transaction_that_the_server_ends(place: Place) -> None:
 def test_a_transaction_that_takes_too_long(place: Place) -> None:
     if place.read().server_version < 170000:
         pytest.skip("transaction_timeout came with PostgreSQL 17")
-    place.run(BIG)
-    with looking(place) as (session, looked), setting(place, "transaction_timeout", "40ms"):
+    place.run(PAIR)
+    with (
+        looking(place) as (session, before),
+        place.connect(place.database, OWNER) as writer,
+        writer.transaction(),
+        setting(place, "transaction_timeout", "40ms"),
+    ):
+        writer.execute(f"LOCK TABLE {place.schema}.p IN ACCESS EXCLUSIVE MODE".encode())
+        looked = replace(before, environment=place.environment(**SOON | {"lock": "5s"}))
         (audit,) = parallel.in_snapshot(session, looked, LITTLE, Limits(jobs=1))
     said = unknown(audit)
     assert said == "terminating connection due to transaction timeout (25P04)"

@@ -129,6 +129,19 @@ def test_a_corrupt_record_is_no_gap(tmp_path: Path) -> None:
     )
 
 
+def test_a_record_of_an_unknown_state_is_no_gap(tmp_path: Path) -> None:
+    settings = kept(tmp_path, run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 2))))
+    path = tmp_path / "runs" / "staging" / "2026-0" / "run.json"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"missing"', '"misplaced"'), encoding="utf-8")
+    with pytest.raises(IncompleteError) as caught:
+        ledger.history(settings, "staging")
+    assert str(caught.value) == (
+        f"{path}: not a run record: 'misplaced' is not a valid KeyState\n"
+        "hint: remove the folder and run the runbook again"
+    )
+
+
 def test_ids_are_those_of_relationships(tmp_path: Path) -> None:
     hostile = Relationship(TableName('a"b', "c.d"), ("x y", "z"), USERS, ("a", "b"))
     settings = kept(tmp_path, run("staging", (hostile, KeyState.MISSING, None)))

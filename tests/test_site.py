@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -213,6 +216,41 @@ def test_a_fact_links_to_the_cell_that_proves_it(demonstration: Demonstration) -
 def test_pages_are_light(demonstration: Demonstration) -> None:
     for path in (demonstration.site / "results").rglob("index.html"):
         assert path.stat().st_size < 150_000, path
+    assert not list(demonstration.site.rglob("*.map"))
+
+
+@pytest.mark.slow
+def test_mkdocs_alone_builds_the_same_site(changed: Demonstration) -> None:
+    """Our command writes the pages of relationships itself; MkDocs by itself does it too."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", "alone"]
+    built = subprocess.run(
+        command, cwd=changed.folder, env=clean, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    pages = {path.relative_to(changed.site) for path in changed.site.rglob("*.html")}
+    alone = changed.folder / "alone"
+    assert {path.relative_to(alone) for path in alone.rglob("*.html")} == pages
+    one = min(page for page in pages if "relationships" in page.parts[:-2])
+    assert (alone / one).read_bytes() == (changed.site / one).read_bytes()
+
+
+@pytest.mark.slow
+def test_the_menu_of_many_notebooks_has_environments_alone(changed: Demonstration) -> None:
+    """Beyond sixty; the page of an environment leads to them all the same."""
+    text = (changed.folder / "runbook.toml").read_text(encoding="utf-8")
+    step = '[[step]]\nname = "more_{0}"\ntitle = "More {0}"\nnotebook = "more.ipynb"\n'
+    more = "".join(step.format(number) for number in range(10))
+    (changed.folder / "runbook.toml").write_text(f"{text}\n{more}", encoding="utf-8")
+    built = changed.runbook("site", "build")
+    assert built.returncode == 0, built.stderr
+    page = BeautifulSoup((changed.site / "index.html").read_text("utf-8"), "html.parser")
+    menu = [str(link["href"]) for link in page.select("nav.md-nav--primary a[href]")]
+    assert "results/staging/changes/" in menu
+    assert not [link for link in menu if "schema_integrity" in link]
+    home = (changed.site / "results/staging/index.html").read_text("utf-8")
+    assert 'href="schema_integrity/"' in home
+    assert (changed.site / "results/staging/schema_integrity/index.html").is_file()
 
 
 def test_search_is_light_and_has_no_tables(demonstration: Demonstration) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from runbook import markup
 from runbook.erd import states
 from runbook.erd.diagram import Diagram, Line, Table
 from runbook.erd.picture import Pages, ledger_url
@@ -57,7 +58,7 @@ def _environments(settings: Settings, rows: Sequence[Row]) -> list[dict[str, Any
     for at, (name, environment) in enumerate(settings.environments.items()):
         seen = next((row.cells[at] for row in rows if row.cells[at].measured), None)
         moments = (seen.measured, seen.fresh_until) if seen else (None, None)
-        measured, until = (f"{m:%Y-%m-%dT%H:%M:%SZ}" if m else None for m in moments)
+        measured, until = (markup.stamp(m) if m else None for m in moments)
         found.append(
             {"name": name, "title": environment.title, "measured": measured, "fresh_until": until}
         )

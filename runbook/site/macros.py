@@ -71,7 +71,7 @@ class Macros:
         if fact.measured is not None:
             title += f", {fact.measured:%Y-%m-%d}"
         if fact.fresh_until is not None:
-            extra = f' data-fresh-until="{fact.fresh_until:%Y-%m-%dT%H:%M:%SZ}"'
+            extra = f' data-fresh-until="{markup.stamp(fact.fresh_until)}"'
         stale = " rb-stale" if fact.stale(now()) else ""
         title = f"{markup.text(fact.name)}: {markup.text(title)}"
         about = f'data-about="{title}" aria-description="{title}"'

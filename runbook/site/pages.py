@@ -132,7 +132,7 @@ def _verdict_lines(settings: Settings, environment: Environment, run: RunRecord)
     for verdict in run.verdicts:
         badge = markup.state(verdict.state)
         lines.append(
-            f'<p class="rb-verdict" data-fresh-until="{until:%Y-%m-%dT%H:%M:%SZ}">'
+            f'<p class="rb-verdict" data-fresh-until="{markup.stamp(until)}">'
             f"{markup.text(gates.get(verdict.gate, verdict.gate))}: {badge}</p>"
         )
         reasons = _because(run, verdict)
