@@ -91,6 +91,28 @@ CHECKS: LiteralString = (
     + " ORDER BY k.conrelid, k.conname"
 )
 
+# what key_from_row reads, before and after the number of disabled triggers
+KEY_FIRST: LiteralString = """
+    SELECT k.conname, n.nspname, c.relname, pn.nspname, p.relname,
+           k.confdeltype::text, k.confupdtype::text, k.confmatchtype::text, k.condeferrable,
+           k.convalidated,
+           coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true),
+           coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false),
+"""
+KEY_ENDS: LiteralString = """,
+           (SELECT array_agg(a.attname::text ORDER BY u.place)
+              FROM unnest(k.conkey) WITH ORDINALITY u(attnum, place)
+              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
+           (SELECT array_agg(a.attname::text ORDER BY u.place)
+              FROM unnest(k.confkey) WITH ORDINALITY u(attnum, place)
+              JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum)
+      FROM pg_constraint k
+      JOIN pg_class c ON c.oid = k.conrelid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      JOIN pg_class p ON p.oid = k.confrelid
+      JOIN pg_namespace pn ON pn.oid = p.relnamespace
+"""
+
 # A partition's clone of a key has a parent constraint; counting it would count the key twice, but
 # its triggers are the key's.
 # conenforced and conperiod exist from 18 on: reading the row as JSON works on older servers.
@@ -106,23 +128,11 @@ FOREIGN_KEYS: LiteralString = (
           FROM pg_trigger t JOIN clones ON t.tgconstraint = clones.oid
          WHERE t.tgenabled NOT IN ('O', 'A') GROUP BY clones.key
     )
-    SELECT k.conname, n.nspname, c.relname, pn.nspname, p.relname,
-           k.confdeltype::text, k.confupdtype::text, k.confmatchtype::text, k.condeferrable,
-           k.convalidated,
-           coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true),
-           coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false),
-           coalesce(d.triggers, 0),
-           (SELECT array_agg(a.attname::text ORDER BY u.place)
-              FROM unnest(k.conkey) WITH ORDINALITY u(attnum, place)
-              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
-           (SELECT array_agg(a.attname::text ORDER BY u.place)
-              FROM unnest(k.confkey) WITH ORDINALITY u(attnum, place)
-              JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum)
-      FROM pg_constraint k
-      JOIN pg_class c ON c.oid = k.conrelid
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_class p ON p.oid = k.confrelid
-      JOIN pg_namespace pn ON pn.oid = p.relnamespace
+"""
+    + KEY_FIRST
+    + "coalesce(d.triggers, 0)"
+    + KEY_ENDS
+    + """
       LEFT JOIN disabled d ON d.key = k.oid
      WHERE k.contype = 'f' AND k.conparentid = 0 AND
 """

@@ -13,34 +13,24 @@ from runbook.migration.plan import PlannedKey
 from runbook.schema import ForeignKey, Table, TableName
 from runbook.session import Session, fetch
 
-# the columns of catalog.FOREIGN_KEYS, of the keys of one table; a partition's clones too
-KEYS: LiteralString = """
-    SELECT k.conname, n.nspname, c.relname, pn.nspname, p.relname,
-           k.confdeltype::text, k.confupdtype::text, k.confmatchtype::text, k.condeferrable,
-           k.convalidated,
-           coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true),
-           coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false),
+# those of catalog.FOREIGN_KEYS, of one table; a partition's clones too
+KEYS: LiteralString = (
+    catalog.KEY_FIRST
+    + """
            (WITH RECURSIVE clones AS (
                 SELECT k.oid UNION ALL
                 SELECT s.oid FROM pg_constraint s JOIN clones ON s.conparentid = clones.oid)
             SELECT count(*) FROM pg_trigger t JOIN clones ON t.tgconstraint = clones.oid
-             WHERE t.tgenabled NOT IN ('O', 'A')),
-           (SELECT array_agg(a.attname::text ORDER BY u.place)
-              FROM unnest(k.conkey) WITH ORDINALITY u(attnum, place)
-              JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
-           (SELECT array_agg(a.attname::text ORDER BY u.place)
-              FROM unnest(k.confkey) WITH ORDINALITY u(attnum, place)
-              JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.attnum)
-      FROM pg_constraint k
-      JOIN pg_class c ON c.oid = k.conrelid
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-      JOIN pg_class p ON p.oid = k.confrelid
-      JOIN pg_namespace pn ON pn.oid = p.relnamespace
+             WHERE t.tgenabled NOT IN ('O', 'A'))
+"""
+    + catalog.KEY_ENDS
+    + """
      WHERE k.contype = 'f' AND n.nspname = %s AND c.relname = %s
        AND NOT EXISTS (  -- a partition of the parent has a clone of the key on the same child
            SELECT FROM pg_constraint up WHERE up.oid = k.conparentid AND up.conrelid = k.conrelid)
      ORDER BY k.conname
 """
+)
 NAMED: LiteralString = """
     SELECT EXISTS (SELECT FROM pg_constraint k
                      JOIN pg_class c ON c.oid = k.conrelid
