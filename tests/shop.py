@@ -75,8 +75,18 @@ alert = "critical"
 why = "an order belongs to a customer"
 """
 OPEN = 'from runbook.steps import open_step\nstep = open_step("{}", environment, run_folder)'
+AFTER_CENSUS = """
+import time
+from pathlib import Path
+fault = Path("fault")
+def census_is_noted():
+    found = Path("runs").glob("shop/*/unfinished.json")
+    return any("census" in path.read_text().partition('"steps"')[2] for path in found)
+while fault.exists() and not census_is_noted():
+    time.sleep(0.05)
+"""
+"""Both steps run at the same time: what is to befall ``orders`` waits until ``census`` is over."""
 FAULT = (
-    "from pathlib import Path\nfault = Path('fault')\n"
     "code = fault.read_text() if fault.exists() else ''\n"
     "Path('reached').touch()\nexec(code)"
 )
@@ -85,6 +95,8 @@ STEPS = {
     "orders": f'{FAULT}\nstep.check("types_aligned")',
     "verdict": "step.judge()",
 }
+UNTIL_TOLD = "while not Path('told').exists():\n    time.sleep(0.05)"
+"""Doing nothing, in a transaction, until there is a file ``told``."""
 SLEEP = "step.context.session.execute('SELECT pg_sleep(3.5)')"
 """A statement that goes on for nearly as long as it may."""
 
@@ -95,7 +107,8 @@ def make(folder: Path) -> None:
     (folder / "runbook.toml").write_text(TOML, encoding="utf-8")
     (folder / "relationships.toml").write_text(RELATIONSHIPS, encoding="utf-8")
     for name, body in STEPS.items():
-        cells = (OPEN.format(name), body, "step.finish()")
+        first = AFTER_CENSUS if name == "orders" else ""
+        cells = (first + OPEN.format(name), body, "step.finish()")
         project.notebook(folder / "notebooks" / f"{name}.ipynb", *cells)
 
 

@@ -227,10 +227,13 @@ def blind(shop: Shop, process: subprocess.Popen[str], why: str) -> RunRecord:
 
 
 def test_a_session_lost_between_two_checks_is_no_success(shop: Shop) -> None:
-    process = shop.disturbed("import time\ntime.sleep(1.5)")
+    settings = shop.folder / "runbook.toml"
+    settings.write_text(shops.TOML.replace('idle = "2s"', 'idle = "30s"'), encoding="utf-8")
+    process = shop.disturbed(shops.UNTIL_TOLD)
     (backend,) = shop.sessions()
     with psycopg.connect(shop.server.conninfo()) as admin:
         admin.execute("SELECT pg_terminate_backend(%s)", (backend,))
+    (shop.folder / "told").touch()
     found = blind(shop, process, "terminating connection due to administrator command (57P01)")
     resumed(shop, found.run_id, "it could not look: types_aligned")
 
@@ -295,11 +298,11 @@ def test_a_network_that_swallows_everything(shop: Shop, network: Proxy) -> None:
 
 
 def test_a_laptop_that_sleeps(shop: Shop) -> None:
-    process = shop.disturbed("import time\ntime.sleep(1)")
+    process = shop.disturbed(shops.UNTIL_TOLD)
     asleep = [process.pid, *shops.kernels(process.pid)]
     shops.signal_all(asleep, signal.SIGSTOP)
     shops.until(lambda: not shop.sessions())  # idle_in_transaction_session_timeout
-    time.sleep(3)
+    (shop.folder / "told").touch()
     shops.signal_all(asleep, signal.SIGCONT)
     found = blind(shop, process, "due to idle-in-transaction timeout (25P03)")
     resumed(shop, found.run_id, "it could not look: types_aligned")
@@ -317,11 +320,6 @@ def test_a_file_that_must_not_grow(shop: Shop) -> None:
 
 
 FILL = """
-import json, time
-while "census" not in next(Path("runs").glob("shop/*/unfinished.json")).read_text().partition(
-    '"steps"'
-)[2]:
-    time.sleep(0.05)
 with open("runs/filler", "wb", buffering=0) as file:
     try:
         while True:
