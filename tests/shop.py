@@ -86,10 +86,7 @@ while fault.exists() and not census_is_noted():
     time.sleep(0.05)
 """
 """Both steps run at the same time: what is to befall ``orders`` waits until ``census`` is over."""
-FAULT = (
-    "code = fault.read_text() if fault.exists() else ''\n"
-    "Path('reached').touch()\nexec(code)"
-)
+FAULT = "code = fault.read_text() if fault.exists() else ''\nPath('reached').touch()\nexec(code)"
 STEPS = {
     "census": "step.take_census()",
     "orders": f'{FAULT}\nstep.check("types_aligned")',
