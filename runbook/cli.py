@@ -16,6 +16,7 @@ from typer.main import get_command
 from runbook import (
     __version__,
     fleet_command,
+    imports,
     manual,
     messages,
     migrate_command,
@@ -154,6 +155,7 @@ def _manual(context: typer.Context) -> None:
 def main() -> None:
     """Entry point; every expected error becomes its message, its hint and its exit code."""
     code: object = 0
+    imports.leave_out_grammars()
     try:
         code = app(standalone_mode=False)
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from runbook import markup, past_runs
@@ -42,11 +43,11 @@ class Cell:
     measured: datetime | None = None
     fresh_until: datetime | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         return self.census.state.value if self.census else NOT_LOOKED
 
-    @property
+    @cached_property
     def rows(self) -> str:
         return self.audit.state.value if self.audit else NOT_LOOKED
 
@@ -62,7 +63,7 @@ class Row:
     relationship: Relationship
     cells: tuple[Cell, ...]
 
-    @property
+    @cached_property
     def disagreement(self) -> str:
         """``schema``, ``data`` and ``never looked at`` in words; empty where all agree."""
         seen = [cell for cell in self.cells if cell.census]

@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ROWS = (
     (
         "errors schema relationships findings verdict environment redaction credentials"
-        " declarations settings selftest fingerprint"
+        " declarations settings selftest fingerprint imports"
     ),
     (
         "session link connection passwords server refusals lock catalog embedded operators replica"

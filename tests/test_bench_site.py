@@ -45,7 +45,7 @@ def test_the_project_builds_as_ours_and_the_stock_way(tmp_path: Path) -> None:
     site_project.write(project, SMALL)
     ours = site.build(project, ("runbook", "site", "build"))
     other = site.stock(project, plain, SMALL.names)
-    assert len(list((project / "site").glob("results/relationships/*/index.html"))) == 9
+    assert len(list((project / "site").glob("results/relationships/*.html"))) == 9
     assert len(list((plain / "site").glob("environment_*/*/index.html"))) == 4
     facts = site.facts_of(SMALL, ours, ours, other)
     assert facts["site.findings"] == 16

@@ -46,7 +46,7 @@ def path_of(template: str, demonstration: Demonstration) -> str:
     if template != "relationship":
         return TEMPLATES[template]
     pages = demonstration.site / "results" / "relationships"
-    return f"results/relationships/{min(page.name for page in pages.iterdir())}/"
+    return f"results/relationships/{min(page.name for page in pages.iterdir())}"
 
 
 @pytest.mark.parametrize("screen", SCREENS, ids=screen_id)

@@ -32,7 +32,7 @@ CUT_OFF = """() => [...document.querySelectorAll("main *")]
 
 def relationship(demonstration: Demonstration) -> str:
     pages = demonstration.site / "results" / "relationships"
-    return f"results/relationships/{min(page.name for page in pages.iterdir())}/"
+    return f"results/relationships/{min(page.name for page in pages.iterdir())}"
 
 
 def focused(page: Any) -> str:

@@ -147,7 +147,7 @@ def test_it_was_looked_at_and_published(made: Made) -> None:
     audits = [a for a in found["audits"] if a["relationship"]["child"]["table"] == "children"]
     assert [audit["state"] for audit in audits] == ["orphans"] * len(NAMES)
     assert all(audit["samples"] for audit in audits)
-    pages = list(made.folder.glob("site/results/relationships/*/index.html"))
+    pages = list(made.folder.glob("site/results/relationships/*.html"))
     assert len(pages) == len(NAMES)
     assert not list(made.folder.rglob("pwned"))
 

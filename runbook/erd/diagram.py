@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from runbook.erd import families, layers
 from runbook.erd.families import Family
+from runbook.erd.paths import around, arrow, curves, loop
 from runbook.relationships import Relationship
 from runbook.schema import TableName
 
@@ -104,7 +105,7 @@ def draw(relationships: Sequence[Relationship]) -> Diagram:
     detailed = len(names) <= DETAILED
     tables = _tables(names, relationships, detailed=detailed)
     group = families.components if detailed else families.families
-    locals_ = [_local(family, tables, ends) for family in group(names, pairs)]
+    locals_ = _locals(group(names, pairs), tables, ends)
     frames, width, height = _shelves(locals_, tables)
     for frame, local in zip(frames, locals_, strict=True):
         for at, (x, y) in local.boxes.items():
@@ -146,9 +147,27 @@ def _tables(
     return found
 
 
-def _local(family: Family, tables: Sequence[Table], ends: Sequence[tuple[int, int]]) -> _Local:
+def _locals(
+    found: Sequence[Family], tables: Sequence[Table], ends: Sequence[tuple[int, int]]
+) -> list[_Local]:
+    """Each family with the lines that begin and end in it."""
+    home = {table: at for at, family in enumerate(found) for table in family.members}
+    inside: list[list[int]] = [[] for _ in found]
+    for at, (child, parent) in enumerate(ends):
+        if home[child] == home[parent]:
+            inside[home[child]].append(at)
+    return [
+        _local(family, tables, ends, lines) for family, lines in zip(found, inside, strict=True)
+    ]
+
+
+def _local(
+    family: Family,
+    tables: Sequence[Table],
+    ends: Sequence[tuple[int, int]],
+    inside: Sequence[int],
+) -> _Local:
     here = {table: at for at, table in enumerate(family.members)}
-    inside = [at for at, (child, parent) in enumerate(ends) if child in here and parent in here]
     drawn = [at for at in inside if ends[at][0] != ends[at][1]]
     sizes = [(tables[table].width, tables[table].height) for table in family.members]
     edges = [(here[ends[at][0]], here[ends[at][1]]) for at in drawn]
@@ -218,10 +237,8 @@ def _line(
     if ends[0] == ends[1]:
         x = child.x + child.width
         end = end if end != start else start + 7
-        path = f"M{_n(x)} {_n(start)}c{LOOP:.0f} 0 {LOOP:.0f} {_n(end - start)} 0 {_n(end - start)}"
-        return Line(
-            item, *ends, path + _arrow(x, end, 1), (x + 4, start - 2), left=False, near=True
-        )
+        path = loop((x, start), end - start, LOOP)
+        return Line(item, *ends, path + arrow(x, end, 1), (x + 4, start - 2), left=False, near=True)
     left = lanes[1] if lanes else _is_left(child, parent)
     x1 = child.x if left else child.x + child.width
     x2 = parent.x + parent.width if left else parent.x
@@ -229,42 +246,14 @@ def _line(
     if not lanes and left and x1 < x2:  # one stands above the other: around their left sides
         x2 = parent.x
         bend = min(x1, x2) - 24
-        path = (
-            f"M{_n(x1)} {_n(start)}C{_n(bend)} {_n(start)} {_n(bend)} {_n(end)} {_n(x2)} {_n(end)}"
-        )
+        path = around((x1, start), (x2, end), bend)
         side = -1
     else:
-        path = _curves((x1, start), (x2, end), lanes[0] if lanes else ())
+        path = curves((x1, start), (x2, end), lanes[0] if lanes else ())
     mark = (x1 - 4 if left else x1 + 4, start - 2)
-    return Line(item, *ends, path + _arrow(x2, end, side), mark, left=left, near=bool(lanes))
+    return Line(item, *ends, path + arrow(x2, end, side), mark, left=left, near=bool(lanes))
 
 
 def _is_left(child: Table, parent: Table) -> bool:
     """Whether a line to a table of another frame leaves the child on the left."""
     return parent.x < child.x + child.width
-
-
-def _curves(
-    start: tuple[float, float], end: tuple[float, float], lanes: Sequence[layers.Lane]
-) -> str:
-    """Level where it leaves, passes a layer and arrives, and a bow between."""
-    x, y = start
-    path = f"M{_n(x)} {_n(y)}"
-    for enter, leave, level in (*lanes, (end[0], end[0], end[1])):
-        half = (x + enter) / 2
-        path += f"C{_n(half)} {_n(y)} {_n(half)} {_n(level)} {_n(enter)} {_n(level)}"
-        if leave != enter:
-            path += f"H{_n(leave)}"
-        x, y = leave, level
-    return path
-
-
-def _arrow(x: float, y: float, side: int) -> str:
-    """The point of the line at the parent; ``side`` 1: on the right of its box."""
-    back = _n(x + 7 * side)
-    return f"M{back} {_n(y - 3.5)}L{_n(x)} {_n(y)}L{back} {_n(y + 3.5)}"
-
-
-def _n(value: float) -> str:
-    """A coordinate, to half a unit."""
-    return f"{round(value * 2) / 2:g}"

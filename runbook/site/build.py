@@ -54,7 +54,8 @@ def _write(settings: Settings, fresh: Path) -> None:
     beside = fresh.with_name(f"{fresh.name}.relationships")
     shutil.rmtree(beside, ignore_errors=True)
     collect_less_garbage()
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(fresh)]
+    command = [sys.executable, "-m", "runbook.site.mkdocs", "build", "--strict"]
+    command += ["--site-dir", str(fresh)]
     try:
         with subprocess.Popen(
             command,

@@ -29,7 +29,7 @@ PLAIN_ROWS = 75  # beyond, the page would weigh more than a reader wants to load
 def documents(settings: Settings, facts: Facts) -> dict[str, str]:
     """The ledger's page and files, by their path in docs/."""
     rows = [row for row, _ in all_rows(settings, facts)]
-    links = {row.relationship.id: f"../relationships/{_slug(row)}/" for row in rows}
+    links = {row.relationship.id: f"../relationships/{_file(row)}" for row in rows}
     found = ledger.as_json(settings, rows, links)
     return {
         f"{FOLDER}/index.md": _page(settings, rows, links),
@@ -42,11 +42,11 @@ def documents(settings: Settings, facts: Facts) -> dict[str, str]:
 def all_rows(settings: Settings, facts: Facts) -> list[tuple[Row, str]]:
     """Every row of the ledger, and the URL of its page from the site's root."""
     found = ledger.take(settings, settings.relationships(), facts.runs)
-    return [(row, f"{PAGES}/{_slug(row)}/") for row in found]
+    return [(row, f"{PAGES}/{_file(row)}") for row in found]
 
 
-def _slug(row: Row) -> str:
-    return relationship_page.slug(row.relationship.id)
+def _file(row: Row) -> str:
+    return f"{relationship_page.slug(row.relationship.id)}.html"
 
 
 def _page(settings: Settings, rows: Sequence[Row], links: dict[str, str]) -> str:
@@ -95,10 +95,10 @@ def write_relationships(settings: Settings, site: Path) -> int:
     histories = {name: ledger.history(settings, name) for name in settings.environments}
     naming = relationship_page.naming(facts.runs)
     today = judgement.now().date()
+    folder = site / PAGES
+    folder.mkdir(parents=True, exist_ok=True)
     for row in ledger.take(settings, relationships, facts.runs):
         exemption = relationships.exception_for(row.relationship)
         page = relationship_page.render(row, exemption, histories, naming, today)
-        folder = site / PAGES / _slug(row)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "index.html").write_text(page, encoding="utf-8")
+        (folder / _file(row)).write_text(page, encoding="utf-8")
     return len(relationships)

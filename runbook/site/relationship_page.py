@@ -59,7 +59,7 @@ def render(
         "<h2>Checks that name it</h2>",
         _checks(row, naming),
     ]
-    page = light.page(item.label, "\n".join(filter(None, parts)), "../../../", TRAIL)
+    page = light.page(item.label, "\n".join(filter(None, parts)), "../../", TRAIL)
     for entity, character in _HARMLESS:
         page = page.replace(entity, character)
     return page

@@ -30,7 +30,10 @@ from tests.bench.site_project import Size
 
 MEGABYTE = 1_000_000
 QUIET = {"DISABLE_MKDOCS_2_WARNING": "true", "NO_COLOR": "1"}
-FIRST_VIEWS = ("", "results/ledger/", "results/schema/", "results/relationships/*/", "results/*/*/")
+RELATIONSHIPS = "results/relationships/*.html"
+FIRST_VIEWS = tuple(
+    f"{folder}index.html" for folder in ("", "results/ledger/", "results/schema/", "results/*/*/")
+)
 PAINTED = 'performance.getEntriesByName("first-contentful-paint")[0].startTime'
 STOCK = """site_name: Stock
 theme: material
@@ -69,7 +72,7 @@ def build(folder: Path, command: Sequence[str]) -> Built:
     site = folder / "site"
     sizes = {path: path.stat().st_size for path in site.rglob("*") if path.is_file()}
     pages = {path: size for path, size in sizes.items() if path.suffix == ".html"}
-    relationships = [s for path, s in pages.items() if path.parts[-3] == "relationships"]
+    relationships = [s for path, s in pages.items() if path.match(RELATIONSHIPS)]
     return Built(
         seconds,
         sum(sizes.values()),
@@ -107,10 +110,10 @@ def first_view(site: Path) -> float:
         browser = playwright.chromium.launch(
             executable_path=browsing.CHROMIUM, args=browsing.OPTIONS
         )
-        for pattern in FIRST_VIEWS:
-            found = min(site.glob(f"{pattern}index.html"))
+        for pattern in (*FIRST_VIEWS, RELATIONSHIPS):
+            found = min(site.glob(pattern))
             page = browser.new_context().new_page()
-            page.goto(address + found.parent.relative_to(site).as_posix())
+            page.goto(address + found.relative_to(site).as_posix())
             page.wait_for_load_state("networkidle")
             times.append(page.evaluate(PAINTED))
         browser.close()
