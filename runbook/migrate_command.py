@@ -124,6 +124,7 @@ def apply(  # noqa: PLR0913, PLR0917 - the command's options
     given = {connection.OVERRIDE_READER: dsn, connection.OVERRIDE_OWNER: owner_dsn}
     os.environ.update({variable: value for variable, value in given.items() if value})
     change = allowed_change(target)
+    no_rehearsal = no_rehearsal.strip()
     folder = migrating.plan_folder(settings, environment, plan_id)
     wanted = changes.read(folder, Kind.PLAN, Plan)
     rehearsal = ""

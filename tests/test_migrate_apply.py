@@ -14,7 +14,8 @@ from runbook.migration.execution import Phase
 from runbook.migration.log import StepOutcome
 from runbook.migration.plan import Plan, PlanStep, StepKind
 from runbook.relationships import Relationship
-from runbook.schema import Action
+from runbook.schema import Action, Match
+from runbook.session import fetch
 from runbook.telecore import demo
 from tests import migrations, standby
 from tests.conftest import PASSWORDS, Connect
@@ -80,6 +81,34 @@ def test_a_key_with_another_action_is_replaced_under_another_name(place: Place) 
     assert migrations.make_plan(place, orders(place)).steps == ()
     place.run(drop.undo)
     assert ("fk_orders_customer_id", "cascade", False) in keys(place)
+
+
+def test_what_nobody_decided_stays_as_the_replaced_key_had_it(place: Place) -> None:
+    definition = (
+        f"FOREIGN KEY (customer_id) REFERENCES {place.schema}.customers(id) MATCH FULL"
+        " ON UPDATE CASCADE ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED"
+    )
+    place.run(f"""{TABLES} CREATE INDEX ON orders (customer_id);
+        ALTER TABLE orders ADD CONSTRAINT old {definition}""")
+    plan = migrations.make_plan(place, orders(place))
+    assert (
+        migrations.planned(plan, "add")
+        .statements[1]
+        .endswith(
+            "MATCH FULL\n"
+            "  ON DELETE RESTRICT ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED NOT VALID;"
+        )
+    )
+    drop = migrations.planned(plan, "drop")
+    assert drop.undo == (
+        f"ALTER TABLE {place.schema}.orders ADD CONSTRAINT old {definition} NOT VALID;"
+    )
+    assert migrations.apply(place, plan).exit_code == 0
+    key = place.key()
+    assert (key.name, key.on_delete, key.on_update, key.match, key.deferrable) == (
+        "fk_orders_customer_id", Action.RESTRICT, Action.CASCADE, Match.FULL, True,
+    )  # fmt: skip
+    assert migrations.make_plan(place, orders(place)).steps == ()
 
 
 def test_the_old_key_stays_until_the_new_one_is_valid(place: Place) -> None:
@@ -301,6 +330,24 @@ def test_an_invalid_index_that_was_left_over_is_built_anew(place: Place) -> None
     assert (index.name, index.valid) == ("idx_orders_customer_id", True)
 
 
+def test_a_new_plan_takes_the_name_of_the_invalid_index_and_leaves_somebody_elses(
+    place: Place,
+) -> None:
+    place.run(f"""{TABLES} CREATE INDEX idx_orders_customer_id ON orders (customer_id);
+        CREATE UNIQUE INDEX somebody ON orders (customer_id, id)""")
+    place.run(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid IN"
+        " ('idx_orders_customer_id'::regclass, 'somebody'::regclass)",
+        None,
+    )
+    plan = migrations.make_plan(place, orders(place))
+    assert migrations.planned(plan, "index").name == "idx_orders_customer_id"
+    assert migrations.apply(place, plan).exit_code == 0
+    assert {index.name: index.valid for index in place.table("orders").indexes} == {
+        "orders_pkey": True, "idx_orders_customer_id": True, "somebody": False,
+    }  # fmt: skip
+
+
 def test_an_index_whose_building_failed_is_dropped_and_built(place: Place) -> None:
     """The leftover is PostgreSQL's own: the attempt waits for a writer and gives up."""
     place.run(TABLES)
@@ -511,6 +558,62 @@ def test_from_18_on_the_key_goes_on_the_partitioned_table(place: Place) -> None:
     assert migrations.make_plan(place, orders(place)).steps == ()
 
 
+BOTH_PARTITIONED = """
+    CREATE TABLE orders (shop int, id int, PRIMARY KEY (shop, id)) PARTITION BY RANGE (shop);
+    CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (0) TO (10);
+    CREATE TABLE orders_2 PARTITION OF orders DEFAULT;
+    CREATE TABLE lines (id int, order_id int, shop int) PARTITION BY RANGE (id);
+    CREATE TABLE lines_1 PARTITION OF lines FOR VALUES FROM (0) TO (10);
+    CREATE TABLE lines_2 PARTITION OF lines DEFAULT;
+    INSERT INTO orders VALUES (1, 2), (20, 3);
+    INSERT INTO lines VALUES (1, 2, 1), (20, 3, 20), (21, NULL, NULL)
+"""
+
+
+def lines(place: Place) -> Relationship:
+    return place.relationship(
+        "lines", "order_id shop", "orders", "id shop", match=Match.FULL, on_delete=Action.CASCADE
+    )
+
+
+def test_both_are_partitioned_and_the_key_is_composite_and_full(place: Place) -> None:
+    place.run(BOTH_PARTITIONED)
+    assert_no_other_lock(place, migrations.make_plan(place, lines(place)))
+    assert migrations.make_plan(place, lines(place)).steps == ()
+
+
+LEAF = "CREATE INDEX mine ON orders_1 (customer_id, id)"
+
+
+def assert_the_root_builds_no_index(place: Place) -> None:
+    """What the root's index takes over was built before, while others wrote."""
+    place.run(f"{SHAPES['partitioned child']}; {LEAF}")
+    plan = migrations.make_plan(place, orders(place))
+    indexed = [step.table for step in plan.steps if step.kind is StepKind.INDEX]
+    assert indexed == ["orders_1", "orders_2a", "orders"]
+    log = migrations.apply(place, plan)
+    assert log.exit_code == 0, log
+    assert {index.name for index in place.table("orders_1").indexes} == {
+        "mine", "idx_orders_1_customer_id",
+    }  # fmt: skip
+    assert migrations.apply(place, plan).changed == 0
+
+
+def test_a_partition_with_another_index_gets_the_one_that_the_root_takes_over(
+    place: Place,
+) -> None:
+    assert_the_root_builds_no_index(place)
+
+
+def test_a_partition_with_the_very_index_gets_no_other(place: Place) -> None:
+    place.run(f"{SHAPES['partitioned child']}; CREATE INDEX mine ON orders_1 (customer_id)")
+    plan = migrations.make_plan(place, orders(place))
+    indexed = [step.table for step in plan.steps if step.kind is StepKind.INDEX]
+    assert indexed == ["orders_2a", "orders"]
+    assert migrations.apply(place, plan).exit_code == 0
+    assert [index.name for index in place.table("orders_1").indexes] == ["mine"]
+
+
 @pytest.fixture(scope="module")
 def postgres_15() -> Iterator[standby.Server]:
     with standby.single(POSTGRES_15) as server:
@@ -549,6 +652,52 @@ class TestOnPostgres15:
         assert migrations.apply(old, plan).changed == 0
         assert migrations.make_plan(old, orders(old)).steps == ()
 
+    def test_a_partition_with_another_index(self, old: Place) -> None:
+        assert_the_root_builds_no_index(old)
+
+    @pytest.mark.parametrize(
+        ("ending", "expected"),
+        [
+            ("NOT VALID", [("add", "orders_2a"), ("validate", "orders_1"),
+                           ("validate", "orders_2a")]),
+            ("", [("add", "orders_2a"), ("validate", "orders_2a")]),
+            # the root's key would not take this one over, but scan under ACCESS EXCLUSIVE
+            ("ON UPDATE CASCADE", [("add", "orders_1"), ("add", "orders_2a"),
+                                   ("validate", "orders_1"), ("validate", "orders_2a")]),
+            ("DEFERRABLE", [("add", "orders_1"), ("add", "orders_2a"),
+                            ("validate", "orders_1"), ("validate", "orders_2a")]),
+        ],
+    )  # fmt: skip
+    def test_a_partition_that_has_a_key_of_its_own(
+        self, old: Place, ending: str, expected: list[tuple[str, str]]
+    ) -> None:
+        old.run(f"""{SHAPES["partitioned child"]}; ALTER TABLE orders_1 ADD CONSTRAINT mine
+            FOREIGN KEY (customer_id) REFERENCES customers ON DELETE RESTRICT {ending}""")
+        plan = migrations.make_plan(old, orders(old))
+        kinds = (StepKind.ADD, StepKind.VALIDATE)
+        steps = [(step.kind.value, step.table) for step in plan.steps if step.kind in kinds]
+        assert steps == expected
+        log = migrations.apply(old, plan)
+        assert log.exit_code == 0, log
+        with old.reading() as session:
+            ((taken_over,),) = fetch(
+                session,
+                "SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conparentid <> 0"
+                " AND conrelid = %s::regclass",
+                f"{old.schema}.orders_1",
+            )
+        assert taken_over == 1
+        assert migrations.make_plan(old, orders(old)).steps == ()
+
+    def test_a_partitioned_childs_key_is_replaced_and_can_be_had_again(self, old: Place) -> None:
+        old.run(f"""{SHAPES["partitioned child"]}; ALTER TABLE orders ADD CONSTRAINT mine
+            FOREIGN KEY (customer_id) REFERENCES customers ON DELETE CASCADE""")
+        plan = migrations.make_plan(old, orders(old))
+        assert migrations.apply(old, plan).exit_code == 0
+        assert [action for _, action, _ in keys(old)] == ["restrict"]
+        old.run(migrations.planned(plan, "drop").undo)
+        assert ("mine", "cascade", True) in keys(old)
+
     def test_orphan_rows_keep_it_from_the_root(self, old: Place) -> None:
         old.run(f"{SHAPES['partitioned child']}; INSERT INTO orders VALUES (700, 900)")
         plan = migrations.make_plan(old, orders(old))
@@ -558,6 +707,14 @@ class TestOnPostgres15:
         assert old.read().tables[old.name("orders")] is not None
         old.run("DELETE FROM orders WHERE id = 700 AND customer_id = 900")
         assert migrations.apply(old, plan).exit_code == 0
+
+    def test_a_partitioned_parent_locks_the_childs_partitions_too(self, old: Place) -> None:
+        old.run(BOTH_PARTITIONED)
+        plan = migrations.make_plan(old, lines(old))
+        attach = migrations.planned(plan, "attach")
+        assert {lock.mode for lock in attach.locks} == {"ACCESS EXCLUSIVE"}
+        assert_no_other_lock(old, plan)
+        assert migrations.make_plan(old, lines(old)).steps == ()
 
     def test_a_partition_that_came_after_the_plan_is_told(self, old: Place) -> None:
         old.run(SHAPES["partitioned child"])

@@ -164,6 +164,12 @@ def test_a_plan_has_to_be_rehearsed(
     assert refusal(shop) == (2, f"error: {why}\n{HINT}")
 
 
+def test_a_reason_of_blanks_is_none(shop: Shop) -> None:
+    shop.migrate("plan", "shop")
+    why = f"environment 'shop': plan {shop.newest('plan').name!r} was not rehearsed"
+    assert refusal(shop, "--no-rehearsal", "  ") == (2, f"error: {why}\n{HINT}")
+
+
 def test_the_log_names_the_rehearsal(shop: Shop) -> None:
     shop.migrate("plan", "shop")
     name = rehearsed(shop, timedelta(hours=1))

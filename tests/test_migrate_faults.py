@@ -165,6 +165,19 @@ def test_a_lock_that_comes_between_is_asked_for_again(place: Place, orders: Rela
     assert place.key().validated
 
 
+def test_a_key_that_comes_right_before_the_lock_is_not_added_twice(
+    place: Place, orders: Relationship
+) -> None:
+    plan = migrations.make_plan(place, orders)
+    add = """ALTER TABLE orders ADD CONSTRAINT mine FOREIGN KEY (customer_id)
+        REFERENCES customers ON DELETE RESTRICT"""
+    log = migrations.apply(place, plan, observe=at(StepKind.ADD, 0, BEFORE, lambda: place.run(add)))
+    step = migrations.step_of(log, "add")
+    assert (step.outcome, step.message) == (StepOutcome.ALREADY, "by the key 'mine'")
+    assert log.exit_code == 0, log
+    assert place.key().name == "mine"
+
+
 def test_a_long_reader_keeps_nobody_waiting(place: Place, orders: Relationship) -> None:
     migrations.apply(place, migrations.make_plan(place, orders))
     place.run("ALTER TABLE orders DROP CONSTRAINT fk_orders_customer_id")
@@ -174,6 +187,52 @@ def test_a_long_reader_keeps_nobody_waiting(place: Place, orders: Relationship) 
         log = migrations.apply(place, plan)
     assert [step.attempts for step in log.steps] == [(), (), ()]
     assert place.key().validated
+
+
+def test_an_old_snapshot_is_named_and_the_index_is_not_built_in_vain_again(
+    place: Place, orders: Relationship
+) -> None:
+    """CREATE INDEX CONCURRENTLY ends only when all snapshots from before it are gone."""
+    plan = migrations.make_plan(place, orders)
+    said: list[str] = []
+    with holding(place) as other:
+        other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        other.execute("SELECT 1")
+
+        def end(text: str) -> None:
+            said.append(text)
+            if "attempt 3 of" in text:
+                other.execute("COMMIT")
+
+        log = migrations.apply(place, plan, change(lock="10ms"), say=end)
+        pid = other.info.backend_pid
+    step = migrations.step_of(log, "index")
+    assert [(a.sqlstate, a.reason) for a in step.attempts] == [
+        ("55P03", "canceling statement due to lock timeout (55P03)"),
+        ("", "an old transaction holds a snapshot"),
+        ("", "an old transaction holds a snapshot"),
+    ]
+    who = rf"backend {pid} \(the application, idle in transaction, for [0-9.]+ s\) holds a snapshot"
+    for number in (1, 2, 3):
+        assert re.fullmatch(rf"001-index: attempt {number} of 5: {who}", said[number])
+    assert log.exit_code == 0, log
+
+
+def test_an_old_transaction_that_may_not_be_seen_is_looked_for_elsewhere(
+    place: Place, orders: Relationship, connect: Connect
+) -> None:
+    plan = migrations.make_plan(place, orders)
+    with connect(place.database, None) as other, other.transaction():
+        other.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        other.execute("SELECT 1")
+        log = migrations.apply(place, plan, change(lock="10ms", attempts=1))
+    assert log.failure == (
+        "001-index: gave up after 1 attempt: canceling statement due to lock timeout (55P03)"
+    )
+    assert log.hint == (
+        "look for old transactions in pg_stat_activity, as a role of pg_read_all_stats, and apply"
+        " the same plan again"
+    )
 
 
 def test_a_deadlock_is_tried_again_and_the_application_goes_on(

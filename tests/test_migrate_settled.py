@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
 
 from runbook.errors import IncompleteError
 from runbook.migration import execution
+from runbook.migration.blockers import Blocker, oldest_first
 from runbook.migration.execution import Phase
 from runbook.migration.log import ApplyLog, StepOutcome
+from runbook.migration.owner import Owner
 from runbook.migration.plan import Plan, PlanStep, StepKind
 from runbook.relationships import Relationship
 from runbook.schema import Action
@@ -145,6 +148,24 @@ def test_a_session_that_breaks_as_it_begins(place: Place, orders: Relationship) 
         " administrator command (57P01)\n"
         "hint: look at the server's log, and apply it again"
     )
+
+
+def test_the_oldest_transaction_is_named_first() -> None:
+    ages = {7: 0.1, None: None, 8: None, 9: 4.0}
+    found = [Blocker(pid, "t", "SHARE", "", "", age) for pid, age in ages.items()]
+    assert [blocker.pid for blocker in oldest_first(found)] == [None, 9, 7, 8]
+
+
+def test_pauses_are_never_alike(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that were refused the same lock would else ask for it together again."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    owner = Owner(migrations.owner(place), migrations.QUICK, print)
+    for _ in range(20):
+        owner.pause()
+    usual = migrations.QUICK.pause.total_seconds()
+    assert all(usual * 0.5 <= pause <= usual * 1.5 for pause in slept)
+    assert len(set(slept)) == len(slept) == 20
 
 
 def test_a_catalog_that_cannot_be_read(place: Place, orders: Relationship) -> None:

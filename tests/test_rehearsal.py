@@ -9,6 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from runbook import rehearsal_report
+from runbook.errors import IncompleteError
 from runbook.migration.execution import apply
 from runbook.migration.log import StepOutcome
 from runbook.migration.plan import StepKind
@@ -158,6 +159,22 @@ def test_a_writer_that_stands_still_too_long_fails_the_rehearsal(
     assert f"{1000 * add.stall_seconds:.0f} ms" in [text.get_text() for text in mark]
 
 
+def test_a_plan_for_an_older_server_is_not_rehearsed_where_its_steps_are_others(
+    place: Place, admin_dsn: str
+) -> None:
+    place.run("""CREATE TABLE customers (id int PRIMARY KEY);
+        CREATE TABLE orders (id int, customer_id int) PARTITION BY RANGE (id)""")
+    item = place.relationship("orders", "customer_id", "customers", "id")
+    plan = make_plan(place, item, version=150018).model_copy(update={"server_version": 150018})
+    with copied(place, admin_dsn) as copy, pytest.raises(IncompleteError) as caught:
+        rehearsed(copy, plan)
+    assert str(caught.value) == (
+        "the plan is for PostgreSQL 15 and the copy is on PostgreSQL 18, where the key of the"
+        f" partitioned table {place.schema}.orders takes other steps\n"
+        "hint: give a server of PostgreSQL 15 with --into"
+    )
+
+
 def test_an_undeclared_access_exclusive_lock_is_found(place: Place, admin_dsn: str) -> None:
     place.run(TABLES)
     plan = make_plan(place, place.relationship("orders", "customer_id", "customers", "id"))
@@ -302,6 +319,13 @@ def found(**values: object) -> Rehearsal:
     ("values", "reason"),
     [
         ({"longest_stall_seconds": None}, "no writer was measured"),
+        (
+            {
+                "longest_stall_seconds": None,
+                "load": LoadUsed(writers=1, left_out={"write a": "no rows", "write b": "no rows"}),
+            },
+            "no writer was measured: write a: no rows; write b: no rows",
+        ),
         ({"longest_stall_seconds": 1.5}, "a writer stood still for 1.500 s, expected at most 1 s"),
         ({"unseen": "gone"}, "the locks could not be looked at: gone"),
         (

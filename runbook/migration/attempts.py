@@ -12,6 +12,7 @@ import psycopg
 
 from runbook.environment import Change
 from runbook.errors import IncompleteError
+from runbook.findings import counted as number_of
 from runbook.migration import blockers, settled
 from runbook.migration.blockers import Blocker
 from runbook.migration.log import Attempt, StepLog, StepOutcome
@@ -34,6 +35,12 @@ NO_LOCK, DEADLOCK, CANCELED, ORPHAN = "55P03", "40P01", "57014", "23503"
 SCANS = (StepKind.VALIDATE, StepKind.REMEDIATE, StepKind.PROVE)
 LOST = "the connection was lost"
 BLOCKED = "an old transaction holds a conflicting lock"
+SNAPSHOT = "an old transaction holds a snapshot"
+BLOCKER = "end what blocks it or choose a quieter hour, and apply the same plan again"
+UNSEEN = (
+    "look for old transactions in pg_stat_activity, as a role of pg_read_all_stats, and apply the"
+    " same plan again"
+)
 NEARLY = 0.9  # of its limit: a statement that was canceled earlier was canceled by somebody
 
 
@@ -91,9 +98,10 @@ class Applying:
         begun = self._sent = time.monotonic()
         try:
             with limited(session, self._limit(step)):
-                found = self._perform(session, step)
+                found = self._perform(session, step, again=bool(tried))
         except BlockedError as error:
-            tried.append(_attempt(begun - started, 0.0, "", BLOCKED, error.found))
+            why = BLOCKED if any(found.table for found in error.found) else SNAPSHOT
+            tried.append(_attempt(begun - started, 0.0, "", why, error.found))
             self._again(step, tried)
             return None
         except psycopg.Error as error:
@@ -116,7 +124,7 @@ class Applying:
         if not lost:
             try:
                 roll_back(session)  # before anything else: until then every statement is 25P02
-                found = blockers.holders(session, step.locks)
+                found = self._blockers(session, step)
             except psycopg.OperationalError:
                 if not session.closed:
                     raise
@@ -142,8 +150,8 @@ class Applying:
         who = "; ".join(attempt.blockers[:3]) or attempt.reason
         if len(tried) >= self.change.attempts:
             raise IncompleteError(
-                f"gave up after {len(tried)} attempts: {who}",
-                "end what blocks it or choose a quieter hour, and apply the same plan again",
+                f"gave up after {number_of(len(tried), 'attempt')}: {who}",
+                UNSEEN if concurrently(step) and not attempt.blockers else BLOCKER,
             )
         self.say(f"{step.id}: attempt {len(tried)} of {self.change.attempts}: {who}")
         self.owner.pause()
@@ -163,7 +171,7 @@ class Applying:
 
     # --- what an attempt does -------------------------------------------------------------------
 
-    def _perform(self, session: Session, step: PlanStep) -> Settled:
+    def _perform(self, session: Session, step: PlanStep, *, again: bool) -> Settled:
         if step.kind in (StepKind.REMEDIATE, StepKind.PROVE):
             return self._counted(session, step)
         key = self.plan.key_of(step)
@@ -171,14 +179,20 @@ class Applying:
         if done:
             return done
         if concurrently(step):
+            if again:  # who made it fail may still be there: it is not built in vain once more
+                self._wait_for_old(session, step, self.change.lock * LONGER)
             return self._built(session, step)
         if self._short(step):
-            self._wait_for_old(session, step)
+            self._wait_for_old(session, step, self.change.pause)
         return self._altered(session, step)
 
-    def _wait_for_old(self, session: Session, step: PlanStep) -> None:
-        old = self.change.pause.total_seconds()
-        found = blockers.holders(session, step.locks)
+    def _blockers(self, session: Session, step: PlanStep) -> tuple[Blocker, ...]:
+        find = blockers.of_building if concurrently(step) else blockers.holders
+        return find(session, step.locks)
+
+    def _wait_for_old(self, session: Session, step: PlanStep, age: timedelta) -> None:
+        old = age.total_seconds()
+        found = self._blockers(session, step)
         found = tuple(b for b in found if b.pid is None or (b.seconds or 0) > old)
         if found:
             raise BlockedError(found)

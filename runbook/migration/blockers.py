@@ -6,7 +6,7 @@ transaction would only let it time out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -47,7 +47,9 @@ HOLDERS: LiteralString = """
           JOIN pg_class k ON k.oid = i.inhrelid AND k.relispartition
     )
     SELECT l.pid, n.nspname::text, c.relname::text, min(l.mode),
-           min(coalesce(s.application_name, '')), min(coalesce(s.state, '')),
+           min(coalesce(nullif(s.application_name, ''), nullif(s.backend_type, 'client backend'),
+                        '')),
+           min(coalesce(s.state, '')),
            max(extract(epoch FROM clock_timestamp() - s.xact_start))::float
       FROM asked a
       JOIN pg_locks l ON l.relation = a.oid AND l.locktype = 'relation' AND l.granted
@@ -59,6 +61,15 @@ HOLDERS: LiteralString = """
      WHERE l.pid IS DISTINCT FROM pg_backend_pid()
      GROUP BY l.pid, n.nspname, c.relname
      ORDER BY l.pid, n.nspname, c.relname
+"""
+# for which CREATE INDEX CONCURRENTLY waits before it ends, whatever tables they read
+SNAPSHOTS: LiteralString = """
+    SELECT s.pid, coalesce(s.application_name, ''), coalesce(s.state, ''),
+           extract(epoch FROM clock_timestamp() - s.xact_start)::float
+      FROM pg_stat_activity s
+     WHERE s.datname = current_database() AND s.pid <> pg_backend_pid()
+       AND s.backend_xmin IS NOT NULL AND s.backend_type <> 'autovacuum worker'
+     ORDER BY s.xact_start
 """
 HELD: LiteralString = """
     SELECT n.nspname::text, c.relname::text, l.mode
@@ -73,7 +84,7 @@ HELD: LiteralString = """
 
 @dataclass(frozen=True)
 class Blocker:
-    """A session that holds a conflicting lock.
+    """A session that holds a conflicting lock, or without a ``table`` an old snapshot.
 
     ``seconds`` is the age of its transaction; None where it may not be seen, or has none.
     """
@@ -90,7 +101,8 @@ class Blocker:
         more = [self.application, self.state]
         more += [f"for {self.seconds:.1f} s"] if self.seconds is not None else []
         told = ", ".join(part for part in more if part)
-        return f"{who}{f' ({told})' if told else ''} holds {self.mode} on {self.table}"
+        what = f"{self.mode} on {self.table}" if self.table else "a snapshot"
+        return f"{who}{f' ({told})' if told else ''} holds {what}"
 
 
 def holders(session: Session, locks: Sequence[TableLock]) -> tuple[Blocker, ...]:
@@ -98,10 +110,27 @@ def holders(session: Session, locks: Sequence[TableLock]) -> tuple[Blocker, ...]
     names = [TableName.parse(lock.table) for lock in locks]
     modes = [",".join(as_in_catalog(mode) for mode in _CONFLICTS[lock.mode]) for lock in locks]
     rows = fetch(session, HOLDERS, [n.schema for n in names], [n.table for n in names], modes)
-    return tuple(
+    return oldest_first(
         Blocker(pid, str(TableName(schema, table)), as_in_sql(mode), application, state, seconds)
         for pid, schema, table, mode, application, state, seconds in rows
     )
+
+
+def of_building(session: Session, locks: Sequence[TableLock]) -> tuple[Blocker, ...]:
+    """The other sessions that an index built concurrently waits for, as far as may be seen.
+
+    They are those that write to its table, and all of the database that hold a snapshot.
+    """
+    share = [lock.model_copy(update={"mode": "SHARE"}) for lock in locks]
+    writers = holders(session, share)
+    known = {found.pid for found in writers}
+    readers = (Blocker(pid, "", "", *told) for pid, *told in fetch(session, SNAPSHOTS))
+    return oldest_first((*writers, *(found for found in readers if found.pid not in known)))
+
+
+def oldest_first(found: Iterable[Blocker]) -> tuple[Blocker, ...]:
+    """Few are named: prepared transactions, then by age, and last those that may not be seen."""
+    return tuple(sorted(found, key=lambda b: (b.pid is not None, -(b.seconds or 0))))
 
 
 def held(session: Session) -> tuple[TableLock, ...]:

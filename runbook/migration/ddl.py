@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from runbook.relationships import Relationship
-from runbook.schema import ForeignKey, Match, Table, TableName
+from runbook.schema import Table, TableName
 
 
 def alter(child: TableName, only: bool = False) -> str:
@@ -15,15 +15,19 @@ def alter(child: TableName, only: bool = False) -> str:
     return f"ALTER TABLE {'ONLY ' if only else ''}{table(child)}"
 
 
-def add(
+def add(  # noqa: PLR0913 - the parts of the statement
     relationship: Relationship,
     child: TableName,
     name: str,
     *,
     not_valid: bool = True,
     only: bool = False,
+    late: str = "",
 ) -> str:
-    """Add the key to ``child``, the relationship's own or a partition of it."""
+    """Add the key to ``child``, the relationship's own or a partition of it.
+
+    ``late`` is its ``DEFERRABLE …``, or empty.
+    """
     match = f" MATCH {relationship.match.value.upper()}" if relationship.match else ""
     update = f" ON UPDATE {relationship.on_update.sql}" if relationship.on_update else ""
     return (
@@ -32,7 +36,8 @@ def add(
         f"  FOREIGN KEY ({columns(relationship.columns)})\n"
         f"  REFERENCES {table(relationship.parent)}"
         f" ({columns(relationship.references)}){match}\n"
-        f"  ON DELETE {relationship.on_delete.sql}{update}{' NOT VALID' if not_valid else ''};"
+        f"  ON DELETE {relationship.on_delete.sql}{update}{f' {late}' if late else ''}"
+        f"{' NOT VALID' if not_valid else ''};"
     )
 
 
@@ -44,16 +49,11 @@ def drop(child: TableName, name: str, *, only: bool = False) -> str:
     return f"{alter(child, only)} DROP CONSTRAINT {quote(name)};"
 
 
-def add_again(key: ForeignKey) -> str:
-    """What undoes the drop of a key; not valid, since nobody looked at the rows meanwhile."""
-    match = " MATCH FULL" if key.match is Match.FULL else ""
-    late = " DEFERRABLE" if key.deferrable else ""
-    return (
-        f"ALTER TABLE {table(key.child)} ADD CONSTRAINT {quote(key.name)}"
-        f" FOREIGN KEY ({columns(key.columns)})"
-        f" REFERENCES {table(key.parent)} ({columns(key.references)}){match}"
-        f" ON DELETE {key.on_delete.sql} ON UPDATE {key.on_update.sql}{late} NOT VALID;"
-    )
+def add_again(child: TableName, name: str, definition: str, *, not_valid: bool) -> str:
+    """What undoes the drop of a key of this definition; nobody looked at the rows meanwhile."""
+    there = definition.endswith((" NOT VALID", " NOT ENFORCED"))
+    ending = " NOT VALID" if not_valid and not there else ""
+    return f"{alter(child)} ADD CONSTRAINT {quote(name)} {definition}{ending};"
 
 
 def lock(mode: str, *tables: Table) -> str:

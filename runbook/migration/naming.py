@@ -64,13 +64,16 @@ class Names:
                 return name
         raise AssertionError(f"a thousand names like {digested!r} are taken")
 
-    def of_index(self, table: TableName, columns: Sequence[str]) -> str:
-        """``idx_{table}_{columns}``, cut and numbered where it must be."""
+    def of_index(self, table: TableName, columns: Sequence[str], left: Sequence[str] = ()) -> str:
+        """``idx_{table}_{columns}``, cut and numbered where it must be.
+
+        A name in ``left`` is that of an invalid index, which is dropped before it is built anew.
+        """
         wanted = f"idx_{table.table}_{'_'.join(columns)}"
         if len(wanted.encode()) > LONGEST_NAME:
             wanted = cut(wanted, digest(table, columns))
         for name in (wanted, *(cut(wanted, str(number)) for number in range(2, TRIES))):
-            if (table.schema, name) not in self._relations:
+            if name in left or (table.schema, name) not in self._relations:
                 self._relations.add((table.schema, name))
                 return name
         raise AssertionError(f"a thousand names like {wanted!r} are taken")

@@ -67,8 +67,9 @@ class PlannedKey(_Model):
     """The key that the steps of one relationship bring into being, or validate.
 
     Tables are as :meth:`TableName.parse` reads them. ``replaces`` are the names of the keys that
-    are not as decided, and are dropped at the end. ``on_update`` and ``match`` are None where
-    nobody decided them. ``declared`` and ``validated`` are what was there when it was planned.
+    are not as decided, and are dropped at the end. ``on_update``, ``match`` and ``late`` (its
+    ``DEFERRABLE …`` in SQL, or empty) are None where any will do. ``declared`` and ``validated``
+    are what was there when it was planned.
     """
 
     relationship: str
@@ -79,6 +80,7 @@ class PlannedKey(_Model):
     on_delete: Action
     on_update: Action | None = None
     match: Match | None = None
+    late: str | None = None
     priority: Priority = Priority.LOW
     why: str = ""
     name: str = ""
@@ -103,6 +105,7 @@ class PlannedKey(_Model):
             and key.on_delete is self.on_delete
             and self.on_update in (None, key.on_update)
             and self.match in (None, key.match)
+            and (self.late is None or bool(self.late) is key.deferrable)
         )
 
     def has_shape_of(self, key: ForeignKey) -> bool:

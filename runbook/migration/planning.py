@@ -7,7 +7,7 @@ keys behind.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from psycopg import sql
@@ -19,6 +19,7 @@ from runbook.findings import Audit, CensusRow, KeyState
 from runbook.migration import ddl, presuppositions
 from runbook.migration.naming import Names
 from runbook.migration.plan import LeftOut, Plan, PlannedKey, PlanStep
+from runbook.migration.presuppositions import takes_no_not_valid
 from runbook.migration.stepping import Steps
 from runbook.migration.surroundings import Surroundings
 from runbook.operators import Comparisons
@@ -61,8 +62,9 @@ def plan(
             continue
         key = _key(row, ground, names)
         keys.append(key)
-        counting = ddl.text(_orphans(row.relationship, key, ground))
-        steps.extend(made.of(row.relationship, key, counting))
+        item = replace(row.relationship, on_update=key.on_update, match=key.match)
+        counting = ddl.text(_orphans(item, ground))
+        steps.extend(made.of(item, key, counting))
     steps = [
         step.model_copy(update={"id": f"{number:03d}-{step.kind}"})
         for number, step in enumerate(steps, 1)
@@ -122,16 +124,36 @@ def _key(row: CensusRow, ground: Ground, names: Names) -> PlannedKey:
     right = [key for key in alike if wanted.is_that_of(key)]
     right.sort(key=lambda key: (not key.validated, key.name))
     replaces = tuple(key.name for key in alike if not wanted.is_that_of(key))
-    there = bool(right)
-    return wanted.model_copy(
-        update={
-            "name": right[0].name if there else names.of_key(row.relationship),
-            "replaces": replaces,
-            "declared": there,
-            "validated": there and right[0].validated,
-            "match": wanted.match or (right[0].match if there else None),
-        }
-    )
+    if right:
+        values = {"name": right[0].name, "match": wanted.match or right[0].match}
+        state = {"declared": True, "validated": right[0].validated, "replaces": replaces}
+        return wanted.model_copy(update=values | state)
+    before = next((key for key in alike if wanted.has_shape_of(key)), None)
+    undecided = _undecided(wanted, before, ground)
+    name = names.of_key(row.relationship)
+    return wanted.model_copy(update={"name": name, "replaces": replaces, **undecided})
+
+
+def _undecided(
+    wanted: PlannedKey, before: ForeignKey | None, ground: Ground
+) -> dict[str, Action | Match | str | None]:
+    """What nobody decided: as of the key ``before`` that is replaced, else PostgreSQL's own.
+
+    Each partition's key has to be exactly as that of the partitioned table before 18, which else
+    would not take it over: it would scan under ACCESS EXCLUSIVE.
+    """
+    if before:
+        late = ground.surroundings.declared(before.child, before.name).late
+        on_update, match = before.on_update, before.match
+    elif takes_no_not_valid(ground.schema.tables[wanted.child_name], ground.schema.server_version):
+        late, on_update, match = "", Action.NO_ACTION, Match.SIMPLE
+    else:
+        return {}
+    return {
+        "late": late,
+        "on_update": wanted.on_update or on_update,
+        "match": wanted.match or match,
+    }
 
 
 def _why_not(row: CensusRow, ground: Ground) -> str:
@@ -177,7 +199,7 @@ def _refused(item: Relationship, ground: Ground) -> str:
     return ""
 
 
-def _orphans(item: Relationship, key: PlannedKey, ground: Ground) -> sql.Composed:
-    match = key.match or Match.SIMPLE
+def _orphans(item: Relationship, ground: Ground) -> sql.Composed:
+    match = item.match or Match.SIMPLE
     found = query.orphans(item, ground.schema, ground.comparisons[item.id], match)
     return sql.SQL("SELECT count(*) {}").format(found)

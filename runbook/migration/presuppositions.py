@@ -61,6 +61,11 @@ def sentences(
     return tuple(sorted(found))
 
 
+def takes_no_not_valid(table: Table, version: int) -> bool:
+    """Whether a key on ``table`` has to be valid at once: each partition gets one before."""
+    return table.kind == "p" and version < NOT_VALID_ON_PARTITIONED
+
+
 def fingerprint(found: Sequence[str]) -> str:
     """SHA-256 of the sentences, its first 16 hex digits."""
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]

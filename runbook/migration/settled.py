@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from runbook.errors import IncompleteError
 from runbook.findings import counted as number_of
-from runbook.migration import declared
+from runbook.migration import declared, indexes
 from runbook.migration.log import StepOutcome
 from runbook.migration.plan import Plan, PlannedKey, PlanStep, StepKind, TableLock
-from runbook.schema import ForeignKey, TableName
+from runbook.schema import ForeignKey, Index, TableName
 from runbook.session import Session
 
 PLAN_AGAIN = "make a new plan: runbook migrate plan"
@@ -54,7 +54,7 @@ def _there(name: str, step: PlanStep) -> Settled:
 
 
 def _index(session: Session, step: PlanStep, key: PlannedKey, table: TableName) -> Settled | None:
-    serving = declared.indexes(session, table).index_leading_with(key.columns)
+    serving = _serving(session, key, table)
     if serving:
         by = "" if serving.name == step.name else f"by the index {serving.name!r}"
         return Settled(StepOutcome.ALREADY, by)
@@ -66,6 +66,12 @@ def _index(session: Session, step: PlanStep, key: PlannedKey, table: TableName) 
     return None
 
 
+def _serving(session: Session, key: PlannedKey, table: TableName) -> Index | None:
+    """Of a table that is not the child itself, but a partition of it, only the very index."""
+    known = declared.indexes(session, table)
+    return indexes.serving(known, key.columns, partition=table != key.child_name)
+
+
 def leftover(session: Session, step: PlanStep) -> bool:
     """Whether an index that a failed attempt left invalid has the name."""
     taken = declared.relation(session, step.schema_name, step.name)
@@ -75,7 +81,7 @@ def leftover(session: Session, step: PlanStep) -> bool:
 def require_index(session: Session, step: PlanStep, key: PlannedKey) -> None:
     """Raise :class:`IncompleteError` unless the index is there and usable."""
     table = TableName(step.schema_name, step.table)
-    if declared.indexes(session, table).index_leading_with(key.columns) is None:
+    if _serving(session, key, table) is None:
         raise IncompleteError(
             f"the index {step.name!r} was built and is not usable",
             "apply the same plan again: it drops it and builds it anew",

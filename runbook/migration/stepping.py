@@ -6,33 +6,31 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runbook.findings import Audit, AuditState
-from runbook.migration import ddl
+from runbook.migration import ddl, estimates, indexes
 from runbook.migration.plan import PlannedKey, PlanStep, StepKind, TableLock
-from runbook.migration.presuppositions import NOT_VALID_ON_PARTITIONED
+from runbook.migration.presuppositions import takes_no_not_valid
 from runbook.migration.surroundings import Surroundings
 from runbook.relationships import Relationship
-from runbook.schema import Schema, Table, TableName
+from runbook.schema import ForeignKey, Schema, Table, TableName
 
 ROW_SHARE, AE = "ROW SHARE", "ACCESS EXCLUSIVE"
 SUE, SHARE, SRE = "SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE"
 WRITERS = "transactions that write to these tables, for a moment"
 READERS = "all transactions that use these tables, readers too, for a moment"
 UPKEEP = "VACUUM, ANALYZE and changes of these tables; neither readers nor writers"
-LOCAL_SECONDS = 0.02  # to lock and alter without a scan
-# a second, below what was measured with text keys on two busy cores: 1.6 to 3.4 million validated,
-# 0.8 to 1.1 million indexed
-VALIDATED_ROWS = 1_400_000
-INDEXED_ROWS = 700_000
 
 
 @dataclass
 class Steps:
-    """``index_name`` gives a free name to an index on these columns of a table."""
+    """``index_name`` gives a name to an index on these columns of a table.
+
+    It is free, or one of the names given last: of invalid indexes that may be dropped for it.
+    """
 
     schema: Schema
     around: Surroundings
     audits: Mapping[str, Audit]
-    index_name: Callable[[TableName, Sequence[str]], str]
+    index_name: Callable[[TableName, Sequence[str], Sequence[str]], str]
     _indexed: set[tuple[TableName, frozenset[str]]] = field(default_factory=set)
 
     def of(self, item: Relationship, key: PlannedKey, counting: str) -> Iterator[PlanStep]:
@@ -64,27 +62,27 @@ class _One:
         self._child = steps.schema.tables[item.child]
         self._parent = steps.schema.tables[item.parent]
         # until 18 a partitioned table takes no NOT VALID: each partition gets the key by itself
-        old = steps.schema.server_version < NOT_VALID_ON_PARTITIONED
-        self._by_partition = self._child.kind == "p" and old and not key.declared
+        self._old = takes_no_not_valid(self._child, steps.schema.server_version)
+        self._by_partition = self._old and not key.declared
         self._heirs = self._child.has_inheritance_children
         self._audit = steps.audits.get(item.id)
 
     def index(self) -> Iterator[PlanStep]:
         if self._steps.indexed(self._child, self._item.columns):
             return
+        whole = self._child.kind == "p"
         leaves = [part.name for part in self._steps.around.leaves(self._item.child)]
-        for table in leaves or [self._item.child]:
-            if self._child.kind == "p" and table == self._item.child:
-                break  # it has no partition yet
+        for table in leaves if whole else [self._item.child]:
             found = self._steps.schema.tables.get(table)
-            if found and found.index_leading_with(self._item.columns):
+            if found and indexes.serving(found, self._item.columns, partition=whole):
                 continue
             yield self._index(table, found)
-        if self._child.kind == "p":
+        if whole:
             yield self._index_of_partitioned()
 
     def _index(self, table: TableName, found: Table | None) -> PlanStep:
-        name = self._steps.index_name(table, self._item.columns)
+        left = indexes.invalid(found, self._item.columns) if found else ()
+        name = self._steps.index_name(table, self._item.columns, left)
         rows = found.estimated_rows if found else 0
         return self._step(
             StepKind.INDEX,
@@ -95,12 +93,13 @@ class _One:
             statements=(ddl.create_index(table, name, self._item.columns, True),),
             locks=(_lock(table, SUE),),
             waits_for="transactions that were begun before it; it makes no reader or writer wait",
-            seconds=round(LOCAL_SECONDS + rows / INDEXED_ROWS, 2),
+            seconds=estimates.index(rows),
             undo=ddl.drop_index(table.schema, name, True),
         )
 
     def _index_of_partitioned(self) -> PlanStep:
-        table, name = self._item.child, self._steps.index_name(self._item.child, self._item.columns)
+        table = self._item.child
+        name = self._steps.index_name(table, self._item.columns, ())
         return self._step(
             StepKind.INDEX,
             f"declare the index on the partitioned table {table.label}",
@@ -112,12 +111,14 @@ class _One:
             ),
             locks=self._with_partitions(self._child, SHARE),
             waits_for=WRITERS,
-            seconds=LOCAL_SECONDS,
+            seconds=estimates.LOCAL_SECONDS,
             undo=ddl.drop_index(table.schema, name, False),
         )
 
     def add(self) -> Iterator[PlanStep]:
-        for table in self._targets():
+        for table, there in self._targets():
+            if there:
+                continue
             target = self._steps.schema.tables.get(table, self._child)
             yield self._step(
                 StepKind.ADD,
@@ -128,13 +129,13 @@ class _One:
                 table=table,
                 statements=(
                     ddl.lock(SRE, self._parent, target),
-                    ddl.add(self._item, table, self._key.name, only=self._heirs),
+                    self._add(table, not_valid=True),
                 ),
                 locks=_once(
                     *self._with_partitions(self._parent, SRE), *self._with_partitions(target, SRE)
                 ),
                 waits_for=WRITERS,
-                seconds=LOCAL_SECONDS,
+                seconds=estimates.LOCAL_SECONDS,
                 undo=ddl.drop(table, self._key.name, only=self._heirs),
             )
 
@@ -156,27 +157,33 @@ class _One:
         )
 
     def validate(self) -> Iterator[PlanStep]:
-        for table in self._targets():
+        for table, there in self._targets():
+            if there and there.validated:
+                continue
+            name = there.name if there else self._key.name
             target = self._steps.schema.tables.get(table, self._child)
             yield self._step(
                 StepKind.VALIDATE,
                 f"validate the key on {table.label}({', '.join(self._item.columns)})",
                 why="the rows from before the key are looked at, while others read and write",
-                name=self._key.name,
+                name=name,
                 table=table,
-                statements=(ddl.validate(table, self._key.name, only=self._heirs),),
+                statements=(ddl.validate(table, name, only=self._heirs),),
                 locks=_once(
                     *self._with_partitions(target, SUE),
                     *self._with_partitions(self._parent, ROW_SHARE),
                 ),
                 waits_for=UPKEEP,
-                seconds=self._scan(target),
+                seconds=estimates.validation(
+                    target.estimated_rows, self._audit, partition=self._by_partition
+                ),
             )
         if self._by_partition:
             yield self._attach()
 
     def _attach(self) -> PlanStep:
         table = self._item.child
+        on_child = AE if self._parent.kind == "p" else SRE  # its partitions get their keys anew
         return self._step(
             StepKind.ATTACH,
             f"declare the key on the partitioned table {table.label}",
@@ -185,20 +192,22 @@ class _One:
             statements=(
                 # in one statement each: the parent first, as everywhere
                 ddl.lock(AE, self._parent),
-                ddl.lock(SRE, self._child),
-                ddl.add(self._item, table, self._key.name, not_valid=False),
+                ddl.lock(on_child, self._child),
+                self._add(table, not_valid=False),
             ),
             locks=_once(
-                *self._with_partitions(self._parent, AE), *self._with_partitions(self._child, SRE)
+                *self._with_partitions(self._parent, AE),
+                *self._with_partitions(self._child, on_child),
             ),
             waits_for=READERS,
-            seconds=LOCAL_SECONDS,
+            seconds=estimates.LOCAL_SECONDS,
             undo=ddl.drop(table, self._key.name, only=self._heirs),
         )
 
     def drop(self, name: str) -> PlanStep:
         table = self._item.child
         old = next(k for k in self._steps.schema.keys_of(table) if k.name == name)
+        before = self._steps.around.declared(table, name).definition
         parent = self._steps.schema.tables.get(old.parent, self._parent)
         return self._step(
             StepKind.DROP,
@@ -210,8 +219,8 @@ class _One:
                 *self._with_partitions(parent, AE), *self._with_partitions(self._child, AE)
             ),
             waits_for=READERS,
-            seconds=LOCAL_SECONDS,
-            undo=ddl.add_again(old),
+            seconds=estimates.LOCAL_SECONDS,
+            undo=ddl.add_again(table, name, before, not_valid=not self._old),
         )
 
     def prove(self, counting: str) -> PlanStep:
@@ -224,23 +233,19 @@ class _One:
             seconds=round(self._audit.seconds, 2) if self._audit and self._audit.exact else None,
         )
 
-    def _targets(self) -> list[TableName]:
-        if self._by_partition:
-            return [part.name for part in self._steps.around.leaves(self._item.child)]
-        return [self._item.child]
+    def _add(self, table: TableName, *, not_valid: bool) -> str:
+        late, only = self._key.late or "", self._heirs
+        return ddl.add(self._item, table, self._key.name, not_valid=not_valid, only=only, late=late)
 
-    def _scan(self, table: Table) -> float | None:
-        """At least what the audit took: it may have had a shorter way than a scan."""
-        audit = self._audit
-        if audit is None or not audit.exact:
-            return None
-        rows = (
-            table.estimated_rows
-            if self._by_partition
-            else max(table.estimated_rows, audit.rows or 0)
-        )
-        known = 0.0 if self._by_partition else audit.seconds
-        return round(max(known, LOCAL_SECONDS + rows / VALIDATED_ROWS), 2)
+    def _targets(self) -> list[tuple[TableName, ForeignKey | None]]:
+        """The tables that get the key; with the one that a partition already has."""
+        if not self._by_partition:
+            return [(self._item.child, None)]
+        found: list[tuple[TableName, ForeignKey | None]] = []
+        for part in self._steps.around.leaves(self._item.child):
+            own = [k for k in self._steps.schema.keys_of(part.name) if self._key.is_that_of(k)]
+            found.append((part.name, max(own, key=lambda k: k.validated, default=None)))
+        return found
 
     def _with_partitions(self, table: Table, mode: str) -> tuple[TableLock, ...]:
         below = self._steps.around.below(table.name)

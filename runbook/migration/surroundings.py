@@ -41,6 +41,22 @@ DEFAULTS: LiteralString = """
       JOIN pg_class c ON c.oid = d.adrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = ANY (%s::text[])
 """
+DECLARED: LiteralString = """
+    SELECT n.nspname::text, c.relname::text, k.conname::text, pg_get_constraintdef(k.oid),
+           CASE WHEN k.condeferred THEN 'DEFERRABLE INITIALLY DEFERRED'
+                WHEN k.condeferrable THEN 'DEFERRABLE' ELSE '' END
+      FROM pg_constraint k
+      JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE k.contype = 'f' AND n.nspname = ANY (%s::text[])
+"""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A key as ``pg_get_constraintdef`` prints it, and its ``DEFERRABLE …`` in SQL, or empty."""
+
+    definition: str = ""
+    late: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,12 +69,19 @@ class Partition:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """``constraints`` are names by table, ``relations`` by schema, ``defaults`` columns."""
+    """``constraints`` are names by table, ``relations`` by schema, ``defaults`` columns.
+
+    ``keys`` are the foreign keys by table and name.
+    """
 
     partitions: Mapping[TableName, tuple[Partition, ...]] = field(default_factory=dict)
     constraints: frozenset[tuple[TableName, str]] = frozenset()
     relations: frozenset[tuple[str, str]] = frozenset()
     defaults: frozenset[tuple[TableName, str]] = frozenset()
+    keys: Mapping[tuple[TableName, str], Declared] = field(default_factory=dict)
+
+    def declared(self, table: TableName, key: str) -> Declared:
+        return self.keys.get((table, key), Declared())
 
     def below(self, table: TableName) -> tuple[Partition, ...]:
         return self.partitions.get(table, ())
@@ -76,6 +99,10 @@ def read(session: Session, schemas: Sequence[str]) -> Surroundings:
         frozenset((TableName(s, t), name) for s, t, name in fetch(session, CONSTRAINTS)),
         frozenset((s, name) for s, name in fetch(session, RELATIONS, wanted)),
         frozenset((TableName(s, t), name) for s, t, name in fetch(session, DEFAULTS, wanted)),
+        {
+            (TableName(s, t), name): Declared(text, late)
+            for s, t, name, text, late in fetch(session, DECLARED, wanted)
+        },
     )
 
 

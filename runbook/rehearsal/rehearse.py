@@ -18,9 +18,11 @@ from runbook import __version__, operators
 from runbook.audit import query
 from runbook.disposable import Copy
 from runbook.environment import Change
+from runbook.errors import IncompleteError
 from runbook.migration.execution import INTERRUPTED, Phase, apply
 from runbook.migration.log import ApplyLog, StepOutcome
 from runbook.migration.plan import Plan, PlannedKey, PlanStep
+from runbook.migration.presuppositions import takes_no_not_valid
 from runbook.rehearsal import load as loads
 from runbook.rehearsal import operations
 from runbook.rehearsal.kills import rehearse_kills
@@ -131,6 +133,7 @@ def rehearse(
     with closing(copy.administer()) as admin, closing(copy.administer()) as watching:
         wanted = [relationship_of(key) for key in plan.keys]
         schema = copy.read()
+        _require_like_server(plan, copy, schema)
         orphans = _orphans(admin, wanted, schema)
         chosen, left_out = operations.of(admin, schema, wanted, orphans)
         load = Load(chosen, copy.administer, request.writers)
@@ -178,6 +181,24 @@ def rehearse(
         ),
         logs[-1].failure,
     )
+
+
+def _require_like_server(plan: Plan, copy: Copy, schema: Schema) -> None:
+    """Raise :class:`IncompleteError` where the copy's server would need another plan.
+
+    Of all statements, only those for a partitioned child depend on the server's version.
+    """
+    for key in plan.keys:
+        table = schema.tables.get(key.child_name)
+        if table and takes_no_not_valid(table, plan.server_version) != takes_no_not_valid(
+            table, copy.version
+        ):
+            planned, here = plan.server_version // 10_000, copy.version // 10_000
+            raise IncompleteError(
+                f"the plan is for PostgreSQL {planned} and the copy is on PostgreSQL {here}, where"
+                f" the key of the partitioned table {key.child} takes other steps",
+                f"give a server of PostgreSQL {planned} with --into",
+            )
 
 
 def _orphans(

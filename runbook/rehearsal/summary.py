@@ -55,7 +55,7 @@ def judged(found: Rehearsal, failure: str) -> Rehearsal:
     ]
     limit, stall = found.stall_limit_seconds, found.longest_stall_seconds
     if stall is None:
-        reasons.append("no writer was measured")
+        reasons.append(f"no writer was measured{_left_out(found.load)}")
     elif stall > limit:
         reasons.append(f"a writer stood still for {stall:.3f} s, expected at most {limit:g} s")
     if found.unseen:
@@ -74,6 +74,15 @@ def judged(found: Rehearsal, failure: str) -> Rehearsal:
         if not kill.converged
     ]
     return found.model_copy(update={"passed": not reasons, "reasons": tuple(reasons)})
+
+
+def _left_out(load: LoadUsed | None) -> str:
+    """Why nothing was written, where nothing could be."""
+    if load is None or load.operations:
+        return ""
+    told = [f"{what}: {why}" for what, why in load.left_out.items()]
+    more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
+    return f": {'; '.join(told[:3])}{more}" if told else ""
 
 
 def attribute(done: Sequence[Timed], times: Mapping[str, Times]) -> dict[str, list[Timed]]:
