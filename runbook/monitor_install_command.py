@@ -193,7 +193,8 @@ def uninstall(  # noqa: PLR0913, PLR0917 - the command's options
     """Remove the monitoring with its log and its schedule.
 
     \b
-    What others have built on it makes the server refuse, and then nothing is removed.
+    What others have built on it makes the server refuse, and then nothing is removed. A schema that
+    was there before the installation stays, empty.
     Exit codes: 0 removed, 2 wrong usage, or it is not installed, 3 the server refused.
     \b
     Examples:
@@ -213,7 +214,7 @@ def uninstall(  # noqa: PLR0913, PLR0917 - the command's options
             temporary.replace(keep_log)
 
     jobs = watching.remove(target, name, keep if keep_log else None)
-    out.print(f"schema {name}: removed", soft_wrap=True)
+    out.print(f"the monitoring in schema {name}: removed", soft_wrap=True)
     for job in jobs:
         out.print(f"pg_cron: {escape(job)}: removed", soft_wrap=True)
     if keep_log:

@@ -15,7 +15,7 @@ from runbook.environment import Change, Environment
 from runbook.errors import IncompleteError, RunbookError
 from runbook.interruption import terminable
 from runbook.progress import Progress
-from runbook.remediation import allowed, preparation, quarantine, survey
+from runbook.remediation import allowed, preparation, quarantine, storage, survey
 from runbook.remediation import undo as undoing
 from runbook.remediation.batches import Batches
 from runbook.remediation.document import Remediation
@@ -73,7 +73,7 @@ class Remediating:
                         out.print(f"{found.orphans:,} orphan rows, nothing that can be mended")
                         return 1 if found.orphans else 0
                     document = self._begun(owner, remedy, request)
-                    quarantine.begin(owner, remedy, document)
+                    storage.begin(owner, remedy, document)
             done = self._applied(owner, remedy, document)
         say_done(done)
         return 1 if done.left else 0

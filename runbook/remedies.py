@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from runbook.migration import quote
 from runbook.relationships import Relationship
-from runbook.schema import Action, TableName
+from runbook.schema import Action, Match, TableName
+
+_ASIDE = "_orphans"
 
 
 def find(item: Relationship) -> str:
@@ -37,7 +39,9 @@ def _let_go(item: Relationship) -> tuple[str, str]:
 
 def _aside(item: Relationship) -> tuple[str, str]:
     child = _table(item.child)
-    aside = _table(TableName(item.child.schema, f"{item.child.table}_orphans"))
+    # at most 63 bytes: PostgreSQL would cut a longer name, down to the child's own
+    start = item.child.table.encode()[: 63 - len(_ASIDE)].decode(errors="ignore")
+    aside = _table(TableName(item.child.schema, start + _ASIDE))
     return (
         "Move the rows into a table beside it",
         (
@@ -50,7 +54,10 @@ def _aside(item: Relationship) -> tuple[str, str]:
 
 
 def _orphan(item: Relationship) -> str:
-    present = "\n   AND ".join(f"child.{quote(column)} IS NOT NULL" for column in item.columns)
+    columns = [f"child.{quote(column)} IS NOT NULL" for column in item.columns]
+    present = "\n   AND ".join(columns)
+    if item.match is Match.FULL:
+        present = f"({' OR '.join(columns)})"
     same = "\n                      AND ".join(
         f"parent.{quote(reference)} = child.{quote(column)}"
         for reference, column in zip(item.references, item.columns, strict=True)

@@ -205,8 +205,9 @@ def audit(environment: Environment, schema: str) -> Log:
     """Call the function, as the schedule does, and read what it logged."""
     with changing.owning(environment) as own:
         with changing.changing(own, environment):
-            found = _present(logs.read(own, schema), schema, environment.name)
+            # first of all whose it is: what another role made there would run with our rights
             limit = installed.read(own, schema).options or Options()
+            found = _present(logs.read(own, schema), schema, environment.name)
         most = limit.relationship_limit * len(found.results) + timedelta(minutes=1)
         with changing.changing(own, environment, most):
             function = sql.Identifier(schema, audit_function.NAME)

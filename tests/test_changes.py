@@ -261,10 +261,21 @@ def test_the_recommendation_heeds_what_was_measured(
     assert html.startswith(f"<p><strong>{said}</strong></p>")
     for line in (
         "effort: 6 statements in the plan of 2026-11-23, its scans and builds about 3 s",
-        "a writer stood still for 150 ms at most when it was rehearsed, allowed are 1,000 ms",
-        f"writes: the keys cost one +{cost:.2f} ms at most, measured on a copy",
+        "a writer stood still for 150 ms at most when it was rehearsed on 2026-11-23, allowed",
+        f"writes: the keys cost one +{cost:.2f} ms at most, measured on a copy on 2026-11-23",
     ):
         assert line.replace("+", "&#43;") in html.replace("+", "&#43;"), line
+
+
+def test_the_recommendation_says_that_another_plan_was_rehearsed(tmp_path: Path) -> None:
+    keep(tmp_path, Kind.PLAN, plan(3))
+    keep(tmp_path, Kind.REHEARSAL, rehearsal(plan()))
+    found = run(KeyState.MISSING).model_copy(update={"environment": "shop"})
+    html = recommendation.recommend(settings(tmp_path), Facts({}, {}), found)
+    assert (
+        "when it was rehearsed on 2026-11-23, with another plan than the newest one, allowed"
+        " are 1,000 ms"
+    ) in html
 
 
 @pytest.mark.slow

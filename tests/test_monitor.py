@@ -86,6 +86,24 @@ def test_a_run_is_logged_with_its_heartbeat(watched: Watched) -> None:
     ) == [(1, 1, 1, 0, 0)]
 
 
+def test_a_failure_takes_no_success_back_and_nothing_counted_is_none(watched: Watched) -> None:
+    watched.place.run(PAIR + "; CREATE TABLE d (p jsonb)")
+    impossible = watched.place.relationship("d", "p", "p", "id")
+    watched.declare(impossible)
+    watched.install()
+    nothing = watched.log()
+    assert [result.state for result in nothing.results] == [AuditState.NOT_LOOKED]
+    assert (nothing.run, nothing.last_success) == (1, None)
+    watched.declare(impossible, pair(watched))
+    watched.upgrade()
+    success = watched.log().last_success
+    assert success is not None
+    watched.place.run("ALTER TABLE c RENAME TO elsewhere")
+    failed = watched.log()
+    assert AuditState.COULD_NOT_LOOK in {result.state for result in failed.results}
+    assert (failed.run, failed.last_success) == (3, success)
+
+
 def test_trend_and_since_come_from_the_log(watched: Watched) -> None:
     watched.place.run(PAIR)
     watched.declare(pair(watched, alert=Alert.WARNING))
@@ -215,6 +233,8 @@ def test_a_dropped_table_and_a_lock_are_could_not_look_and_the_rest_is_counted(
         found = watched.audit()
     locked, dropped, fine = (found[item.id] for item in items)
     assert locked.error == "canceling statement due to lock timeout (55P03)"
+    assert locked.seconds is not None
+    assert locked.seconds < 1.5, "the function's own 2 s, and not the limit of the settings"
     assert dropped.error == f'relation "{watched.place.schema}.d" does not exist (42P01)'
     assert (fine.state, fine.orphans) == (AuditState.ORPHANS, 1)
 
@@ -517,12 +537,59 @@ def test_it_is_installed_once_and_only_in_a_schema_of_its_own(watched: Watched) 
     )
 
 
-def test_a_schema_that_an_administrator_made_is_taken(watched: Watched) -> None:
+def test_a_schema_that_an_administrator_made_is_taken_and_left(watched: Watched) -> None:
     watched.place.run(PAIR)
     watched.declare(pair(watched))
     watched.run("CREATE SCHEMA {m} AUTHORIZATION telecore_owner", role=None)
-    watched.install()
-    assert watched.audit()
+    there = (
+        "SELECT obj_description(n.oid), (SELECT count(*) FROM pg_class WHERE relnamespace = n.oid)"
+        f" FROM pg_namespace n WHERE n.nspname = '{watched.schema}'"
+    )
+    before = watched.run(there)
+    for _ in range(2):
+        watched.install()
+        assert watched.audit()
+        assert watched.upgrade().steps == ()
+        watching.remove(watched.environment, watched.schema, None)
+        assert watched.run(there) == before == [(None, 0)]
+
+
+def test_what_another_role_made_is_not_used(watched: Watched) -> None:
+    """Its views and its function would run with the owner's rights."""
+    watched.place.run(PAIR)
+    watched.declare(pair(watched))
+    watched.run("CREATE SCHEMA {m} AUTHORIZATION telecore_reader", role=None)
+    watched.run(
+        """
+        GRANT USAGE ON SCHEMA {m} TO public;
+        COMMENT ON SCHEMA {m} IS 'fk-runbook';
+        CREATE FUNCTION {m}.caught() RETURNS integer LANGUAGE plpgsql AS
+          'BEGIN RAISE EXCEPTION ''caught %'', current_user; END';
+        CREATE VIEW {m}.settings AS SELECT {m}.caught() AS version;
+        CREATE VIEW {m}.heartbeat AS SELECT 1 AS run;
+        CREATE VIEW {m}.comprehensive_report AS SELECT 1 AS place;
+        GRANT SELECT ON {m}.settings, {m}.heartbeat, {m}.comprehensive_report TO public;
+        """,
+        role=READER,
+    )
+    try:
+        for attempt in (
+            watched.audit,
+            watched.install,
+            watched.upgrade,
+            lambda: watching.remove(watched.environment, watched.schema, None),
+        ):
+            with pytest.raises(UsageError) as caught:
+                attempt()
+            assert (caught.value.message, caught.value.hint) == (
+                (
+                    f"schema {watched.schema!r} belongs to the role telecore_reader, of which this"
+                    " one is no member"
+                ),
+                "connect as the role that installed it",
+            )
+    finally:
+        watched.run("DROP SCHEMA {m} CASCADE", role=None)
 
 
 def test_uninstalling_removes_all_and_hands_over_the_log(watched: Watched) -> None:

@@ -196,6 +196,13 @@ def receiver(*answers: tuple[int, dict[str, str]]) -> Iterator[Receiver]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
+        def do_GET(self) -> None:
+            """What urllib makes of a redirected POST."""
+            found.bodies.append({})
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
             """Not on the tests' standard error."""
 
@@ -262,10 +269,11 @@ def test_what_is_not_delivered_is_said_without_the_address() -> None:
     )
 
 
-def test_a_redirect_is_not_followed() -> None:
+@pytest.mark.parametrize("code", [302, 307])
+def test_a_redirect_is_not_followed(code: int) -> None:
     with receiver((200, {})) as elsewhere:
-        found = refused((307, {"Location": elsewhere.url}))
-    assert found[0] == "the webhook in 'ALERT_WEBHOOK' refused the alert: HTTP 307"
+        found = refused((code, {"Location": elsewhere.url}))
+    assert found[0] == f"the webhook in 'ALERT_WEBHOOK' refused the alert: HTTP {code}"
     assert elsewhere.bodies == []
 
 
@@ -309,6 +317,10 @@ def silent() -> Iterator[Receiver]:
                 "https://example.org/secret\n",
                 "https://exa mple.org/secret",
                 "https://[secret",
+                "https://example.org/secret\u00e9",
+                "https://ex\u00e4mple.org/secret",
+                "https://example.org:99999/secret",
+                "https://example.org:x/secret",
             )
         ),
     ],

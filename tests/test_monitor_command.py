@@ -119,7 +119,7 @@ def test_from_missing_to_installed_to_removed(monitor: Command, watched: Watched
     removed = monitor("uninstall", "--keep-log", str(log))
     assert (removed.returncode, removed.stdout) == (
         0,
-        f"schema {schema}: removed\nthe log: {log}\n",
+        f"the monitoring in schema {schema}: removed\nthe log: {log}\n",
     )
     assert log.read_text(encoding="utf-8").startswith("run,relationship,severity,threshold,state,")
     assert len(log.read_text(encoding="utf-8").splitlines()) == 2

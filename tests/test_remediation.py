@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from runbook import catalog
+from runbook import catalog, remedies
 from runbook.remediation import statements
-from runbook.schema import Schema
+from runbook.schema import Match, Schema
 from tests.remedies import Ward, ward
 
 __all__ = ["ward"]  # a fixture
@@ -189,6 +191,33 @@ def test_references_become_null_and_what_they_were(ward: Ward) -> None:
     assert ward.dump("orders") == before
 
 
+def test_only_the_columns_that_the_key_names_become_null(ward: Ward) -> None:
+    """ON DELETE SET NULL (columns) keeps the others, as the tenant of a row."""
+    ward.place.run(
+        """
+        CREATE TABLE seats (tenant int, "no %" int, PRIMARY KEY (tenant, "no %"));
+        INSERT INTO seats VALUES (1, 1);
+        CREATE TABLE bookings (id int PRIMARY KEY, "no %" int, tenant int NOT NULL);
+        INSERT INTO bookings VALUES (1, 1, 1), (2, 9, 1);
+        ALTER TABLE bookings ADD CONSTRAINT k FOREIGN KEY (tenant, "no %")
+          REFERENCES seats ON DELETE SET NULL ("no %") NOT VALID;
+        """
+    )
+    name = ward.place.schema
+    ward.relationships.append(
+        f"[[relationship]]\nchild = '\"{name}\".bookings'\ncolumns = ['tenant', 'no %']\n"
+        f"parent = '\"{name}\".seats'\nreferences = ['tenant', 'no %']\non_delete = 'set null'\n"
+    )
+    ward.settle()
+    before = ward.dump("bookings")
+    wanted = ward.apply("bookings", "--strategy", "set-null")
+    assert ward.ask("SELECT * FROM bookings ORDER BY id") == [(1, 1, 1), (2, None, 1)]
+    assert ward.undo(wanted)[0] == 2  # the key refuses it
+    ward.place.run("ALTER TABLE bookings DROP CONSTRAINT k")
+    assert ward.undo(wanted)[0] == 0
+    assert ward.dump("bookings") == before
+
+
 def test_rows_get_another_parent_and_their_own_back(ward: Ward) -> None:
     related(ward)
     before = ward.dump("orders")
@@ -292,6 +321,19 @@ def test_missing_parents_come_back_from_a_file(ward: Ward, name: str, text: str)
     assert (ward.last().rows, ward.last().source) == (2, name)
 
 
+def test_a_file_is_read_to_the_last_byte_of_a_value(ward: Ward) -> None:
+    """A byte-order mark, other line ends, what Unicode takes for a line end, a long value."""
+    related(ward)
+    path = ward.folder / "parents.csv"
+    long = "x" * 200_000
+    path.write_bytes(f'\ufeffid,name\r\n3,"a\r\nb\rc"\r\n4,d\u2028e\x0c{long}\r\n'.encode())
+    ward.apply(*ORDERS, "restore", "--from-file", str(path), code=1)
+    assert ward.ask("SELECT id, name FROM customers WHERE id > 2 ORDER BY id") == [
+        (3, "a\r\nb\rc"),
+        (4, f"d\u2028e\x0c{long}"),
+    ]
+
+
 # --- young rows ----------------------------------------------------------------------------------
 
 
@@ -356,3 +398,26 @@ def test_only_the_rows_of_one_missing_parent(ward: Ward) -> None:
     ward.place.run("ALTER TABLE orders DROP CONSTRAINT k")
     assert ward.undo(wanted)[0] == 0
     assert ward.dump("orders") == before
+
+
+# --- SQL for people ------------------------------------------------------------------------------
+
+
+def test_the_sql_for_people_finds_what_match_full_refuses_and_moves_it_aside(ward: Ward) -> None:
+    """Also where the name of the table has all the 63 bytes that PostgreSQL takes."""
+    name = "ä" * 31 + "x"
+    ward.place.run(
+        f"""
+        CREATE TABLE seats (a int, b int, PRIMARY KEY (a, b));
+        INSERT INTO seats VALUES (1, 1);
+        CREATE TABLE "{name}" (a int, b int);
+        INSERT INTO "{name}" VALUES (1, 1), (1, NULL), (NULL, NULL), (2, 2);
+        """
+    )
+    item = ward.place.relationship(name, "a b", "seats", "a b", match=Match.FULL)
+    assert ward.ask(remedies.find(item)) == [(1, None), (2, 2)]
+    assert ward.ask(remedies.find(replace(item, match=None))) == [(2, 2)]
+    _, statement = remedies.mend(item)
+    ward.place.run(statement.replace("ROLLBACK;", "COMMIT;"))
+    assert ward.ask(remedies.find(item)) == []
+    assert ward.ask(f'SELECT * FROM "{"ä" * 27}_orphans"') == [(1, None), (2, 2)]

@@ -16,7 +16,7 @@ from runbook import catalog, operators, session
 from runbook.connection import Purpose
 from runbook.environment import Change
 from runbook.relationships import Relationship
-from runbook.remediation import quarantine, surroundings, undo
+from runbook.remediation import quarantine, storage, surroundings, undo
 from runbook.remediation.batches import Batches
 from runbook.remediation.document import Remediation
 from runbook.remediation.remedy import Remedy, Strategy
@@ -185,7 +185,7 @@ class Bench:
                 login="telecore_owner",
                 started=session_time(self.owner),
             )
-            quarantine.begin(self.owner, remedy, document)
+            storage.begin(self.owner, remedy, document)
         return Batches(self.owner, remedy, CHANGE, document, lambda _said: None).apply()
 
 

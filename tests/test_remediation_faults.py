@@ -89,11 +89,12 @@ def test_a_parent_on_its_way_is_waited_for(keyed: Ward, commits: bool) -> None:
     assert (keyed.last().rows, keyed.last().left) == (7 - len(expected), 0)
 
 
-def test_a_dependent_on_its_way_is_waited_for(keyed: Ward) -> None:
+@pytest.mark.parametrize("reference", ["REFERENCES orders ON DELETE CASCADE", ""])
+def test_a_dependent_on_its_way_is_waited_for(keyed: Ward, reference: str) -> None:
+    """Without a key it is the lock alone that keeps the line from becoming an orphan row."""
+    keyed.place.run(f"CREATE TABLE lines (id int PRIMARY KEY, order_id int {reference})")
+    keyed.relate("lines", "order_id", "orders")
     keyed.settle(PATIENT)
-    keyed.place.run(
-        "CREATE TABLE lines (id int PRIMARY KEY, order_id int REFERENCES orders ON DELETE CASCADE)"
-    )
     with in_flight(keyed, "INSERT INTO lines VALUES (1, 4)") as other:
         ending = threading.Timer(0.5, other.execute, ("COMMIT",))
         ending.start()

@@ -151,6 +151,34 @@ def test_a_trigger_that_changes_rows_on_their_way_back(taken: tuple[Ward, str]) 
     assert ward.undo(wanted)[0] == 0
 
 
+def test_a_trigger_that_changes_the_last_bit_of_a_float(ward: Ward) -> None:
+    """Whatever digits the role wants to see."""
+    digits = f'ALTER ROLE telecore_owner IN DATABASE "{ward.place.database}"'
+    ward.place.run(
+        """
+        CREATE TABLE rates (customer_id int, rate float8);
+        INSERT INTO rates VALUES (9, 0.1), (9, 0.1);
+        CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
+          'BEGIN new.rate := 0.10000000000000002; RETURN new; END';
+        """
+    )
+    ward.relate("rates", "customer_id", "customers")
+    wanted = ward.apply("rates.customer_id", "--strategy", "quarantine", *KEYLESS)
+    ward.place.run("CREATE TRIGGER t BEFORE INSERT ON rates FOR EACH ROW EXECUTE FUNCTION touch()")
+    ward.place.run(f"{digits} SET extra_float_digits = 0", role=None)
+    try:
+        refused(
+            ward,
+            wanted,
+            "cannot be undone: 2 of 2 rows came back, 2 of them different: a trigger of"
+            f" {ward.place.schema}.rates stands against it",
+            "disable the trigger for as long as it takes: nothing was changed",
+            "rates",
+        )
+    finally:
+        ward.place.run(f"{digits} RESET extra_float_digits", role=None)
+
+
 def test_changed_rows_that_somebody_changed_since(ward: Ward) -> None:
     ward.relate("orders", "customer_id", "customers", "set null")
     wanted = ward.apply(*ORDERS, "set-null", *KEYLESS)
@@ -208,6 +236,35 @@ def test_parents_that_a_key_refers_to_stay(restored: tuple[Ward, str], action: s
         f" {name}.orders(customer_id) through the key 'k': (id) = 3; 4",
         f"nothing was changed; the rows are in {kept(wanted).replace('orders', 'customers')}",
         "customers",
+    )
+
+
+def test_parents_that_a_key_to_their_partition_refers_to_stay(ward: Ward) -> None:
+    ward.place.run(
+        """
+        CREATE TABLE firms (id int PRIMARY KEY, name text) PARTITION BY RANGE (id);
+        CREATE TABLE firms_1 PARTITION OF firms FOR VALUES FROM (0) TO (100);
+        CREATE TABLE jobs (id int PRIMARY KEY, firm_id int);
+        CREATE TABLE notes (id int PRIMARY KEY, firm_id int);
+        CREATE TABLE backup AS SELECT 3 AS id, 'three' AS name;
+        INSERT INTO jobs VALUES (1, 3);
+        """
+    )
+    ward.relate("jobs", "firm_id", "firms")
+    source = ("--from-table", f"{ward.place.schema}.backup")
+    wanted = ward.apply("jobs.firm_id", "--strategy", "restore", *source, *KEYLESS)
+    ward.place.run(
+        "INSERT INTO notes VALUES (1, 3); ALTER TABLE notes ADD CONSTRAINT n"
+        " FOREIGN KEY (firm_id) REFERENCES firms_1 ON DELETE CASCADE"
+    )
+    name = ward.place.schema
+    refused(
+        ward,
+        wanted,
+        f"cannot be undone: 1 rows of {name}.firms are referred to by {name}.notes(firm_id)"
+        " through the key 'n': (id) = 3",
+        f"nothing was changed; the rows are in {kept(wanted).replace('orders', 'firms')}",
+        "notes",
     )
 
 

@@ -15,12 +15,10 @@ from psycopg import sql
 from runbook.errors import IncompleteError, UsageError
 from runbook.monitoring import audit_function, objects
 from runbook.monitoring.entries import Entry, digest
-from runbook.monitoring.installed import MARK, Installed
+from runbook.monitoring.installed import COMMENT, IN_A_GIVEN, MARK, Installed
 from runbook.monitoring.objects import Object, Sort
 from runbook.monitoring.options import VERSION, Options
 from runbook.session import Session, fetch
-
-COMMENT = f"{MARK}: the monitoring of referential integrity"
 
 # what default privileges have given away; the owner's own rights stay
 STRAYS: LiteralString = """
@@ -64,7 +62,8 @@ def statements(
     if not found.exists:
         steps.append(Statement("make the schema", sql.SQL("CREATE SCHEMA {}").format(own)))
     if not found.objects:
-        comment = sql.SQL("COMMENT ON SCHEMA {} IS {}").format(own, sql.Literal(COMMENT))
+        mark = sql.Literal(IN_A_GIVEN if found.exists else COMMENT)
+        comment = sql.SQL("COMMENT ON SCHEMA {} IS {}").format(own, mark)
         closed = sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC").format(own)
         steps += [Statement("mark it as ours", comment), Statement("close it to others", closed)]
     made = _outdated(found, schema)
@@ -233,11 +232,12 @@ def removal(found: Installed, schema: str, environment: str) -> tuple[Statement,
             f"look for it with --schema: runbook monitor status {environment}",
         )
     ours = [item for item in objects.wanted(schema) if (item.sort, item.name) in found.objects]
-    text = sql.SQL("DROP SCHEMA {}").format(sql.Identifier(schema))
-    return (
-        *(_drop(schema, item) for item in reversed(ours)),
-        Statement("drop the schema", text),
-    )
+    own = sql.Identifier(schema)
+    last = Statement("drop the schema", sql.SQL("DROP SCHEMA {}").format(own))
+    if found.given:
+        unmarked = sql.SQL("COMMENT ON SCHEMA {} IS NULL").format(own)
+        last = Statement("leave the schema, which was there before", unmarked)
+    return (*(_drop(schema, item) for item in reversed(ours)), last)
 
 
 def export(session: Session, schema: str, write: Callable[[bytes], Any]) -> None:

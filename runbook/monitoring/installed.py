@@ -17,6 +17,8 @@ from runbook.session import Session, fetch
 
 MARK = "fk-runbook"
 """Begins the comment of everything that is ours."""
+COMMENT = f"{MARK}: the monitoring of referential integrity"
+IN_A_GIVEN = f"{COMMENT}, in a schema that was there"
 
 NAMESPACE: LiteralString = """
     SELECT n.nspowner::regrole::text, pg_has_role(n.nspowner, 'USAGE'),
@@ -64,11 +66,13 @@ ENTRIES: LiteralString = """
 class Installed:
     """What is there. ``objects``: the comment and the source of each, by its sort and name.
 
-    ``version``, ``digest`` and ``options`` are None where the settings are gone; ``granted`` are
-    the pairs of a table or view (empty: the schema) and a role that may read it.
+    ``given``: the schema was there before. ``version``, ``digest`` and ``options`` are None where
+    the settings are gone; ``granted`` are the pairs of a table or view (empty: the schema) and a
+    role that may read it.
     """
 
     exists: bool = False
+    given: bool = False
     objects: Mapping[tuple[Sort, str], tuple[str, str]] = field(default_factory=dict)
     version: int | None = None
     digest: str | None = None
@@ -102,10 +106,10 @@ def read(session: Session, schema: str, to_change: bool = True) -> Installed:
             f"schema {schema!r} belongs to the role {owner}, of which this one is no member",
             "connect as the role that installed it",
         )
-    return _read(session, schema)
+    return _read(session, schema, given=comment == IN_A_GIVEN)
 
 
-def _read(session: Session, schema: str) -> Installed:
+def _read(session: Session, schema: str, *, given: bool) -> Installed:
     objects = {
         (Sort(sort), name): (comment, source)
         for sort, name, comment, source in fetch(session, OBJECTS, schema, schema)
@@ -123,4 +127,4 @@ def _read(session: Session, schema: str) -> Installed:
         statement = sql.SQL(ENTRIES).format(relationships=sql.Identifier(schema, "relationships"))
         with session.cursor(row_factory=args_row(Entry)) as cursor:
             entries = tuple(cursor.execute(statement).fetchall())
-    return Installed(True, objects, version, digest, options, entries, granted)
+    return Installed(True, given, objects, version, digest, options, entries, granted)

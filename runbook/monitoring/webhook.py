@@ -42,9 +42,11 @@ def address(variable: str, environ: Mapping[str, str]) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
+        _ = parts.port  # raises for a number that no port has
     except ValueError:
         host = ""
-    plain = url.isprintable() and " " not in url
+    # urllib would fail on anything else with an exception that is none of its own
+    plain = url.isascii() and url.isprintable() and " " not in url
     safe = host and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK))
     if not (plain and safe):
         raise UsageError(

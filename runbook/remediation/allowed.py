@@ -82,7 +82,7 @@ def _refuse_against_on_delete(remedy: Remedy) -> None:
             f"use {_others(item)}",
         )
     for column in remedy.child.columns:
-        if column.name in item.columns and column.not_null:
+        if column.name in remedy.changed and column.not_null:
             raise UsageError(
                 f"set-null is refused: {item.child}.{column.name} is NOT NULL", f"use {ANYWAY}"
             )

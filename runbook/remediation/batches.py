@@ -12,7 +12,7 @@ import psycopg
 from runbook import session as sessions
 from runbook.environment import Change
 from runbook.errors import IncompleteError, UsageError
-from runbook.remediation import mending, quarantine, statements, survey
+from runbook.remediation import mending, proof, quarantine, statements, survey
 from runbook.remediation.document import Remediation
 from runbook.remediation.mending import Batch
 from runbook.remediation.remedy import Remedy, Strategy
@@ -111,7 +111,7 @@ class Batches:
 
     def _attempt(self, places: Places | None) -> int:
         session, remedy = self.session, self.remedy
-        with quarantine.changing(session, self.change, self.change.statement):
+        with quarantine.changing(session, self.change, self.change.statement) as path:
             now = quarantine.held(session, self.document.id)
             if now.state != "unfinished":
                 raise UsageError(
@@ -124,11 +124,29 @@ class Batches:
                 places = self._places(self.change.batch, now, lock=True)
             batch = Batch.of(now.batches + 1, now.rows, places, self.change.batch)
             statement = mending.mend(remedy, quarantine.kept_in(now), batch)
+            sessions.set_local(session, search_path=path)
             kept = session.execute(statement).rowcount
+            sessions.set_local(session, search_path=quarantine.CLOSED)
             rows = kept // 2 if remedy.strategy.changes else kept
             if rows:
+                self._refuse_in_vain(now)
                 quarantine.add(session, now.id, rows)
             return rows
+
+    def _refuse_in_vain(self, now: Remediation) -> None:
+        """Raise where a trigger has undone what was done: the next batch would do it again."""
+        found = proof.in_vain(self.remedy, quarantine.kept_in(now), now.rows)
+        if found is None:
+            return
+        (number,) = survey.one(self.session, found)
+        if number:
+            raise IncompleteError(
+                f"remediation {now.id}: {number:,} of the rows of a batch"
+                f" {proof.SAID[self.remedy.strategy]}: a trigger of {self.remedy.subject.name}"
+                " stands against it",
+                "disable the trigger for as long as it takes: nothing of this batch was kept; the"
+                f" same command goes on, or --undo {now.id} takes back the batches before",
+            )
 
     def _finished(self) -> Remediation:
         with quarantine.changing(self.session, self.change, self.change.scan):

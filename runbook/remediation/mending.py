@@ -109,7 +109,6 @@ def _take(remedy: Remedy, kept: TableName, batch: Batch) -> sql.Composed:
 
 def _change(remedy: Remedy, kept: TableName, batch: Batch) -> sql.Composed:
     """Change the reference; the row is kept as it was and as it became."""
-    values = remedy.to or (None,) * len(remedy.relationship.columns)
     old = [f"b{place}" for place in range(len(remedy.columns))]
     new = [f"a{place}" for place in range(len(remedy.columns))]
     return sql.SQL(
@@ -138,7 +137,7 @@ def _change(remedy: Remedy, kept: TableName, batch: Batch) -> sql.Composed:
         new=plain(new),
         changes=sql.SQL(", ").join(
             sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value))
-            for name, value in zip(remedy.relationship.columns, values, strict=True)
+            for name, value in remedy.changed.items()
         ),
         chosen=listed("chosen", old),
         columns=listed("fk", remedy.columns),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from runbook.schema import Table, TableName
 from runbook.session import Session, fetch
 
 LOADED = TableName("pg_temp", "runbook_parents")
+
+LONGEST_FIELD = 2**30 - 1  # bytes: longer than any value that PostgreSQL holds
 
 COLUMNS: LiteralString = """
     SELECT a.attname::text, format_type(a.atttypid, a.atttypmod)
@@ -71,7 +74,8 @@ def read(path: Path) -> Parents:
     Raises :class:`FileError` for anything else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # bytes, and not read_text(), which would make one line end of another in a value
+        text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise FileError(path, None, f"cannot be read: {reason}", "name a file in UTF-8") from None
@@ -79,7 +83,9 @@ def read(path: Path) -> Parents:
         return _json(path, text)
     if path.suffix != ".csv":
         raise FileError(path, None, "expected a .csv or a .json file", "write the parents as CSV")
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    # not splitlines(), which also ends a line at U+2028 and the like, in the middle of a value
+    csv.field_size_limit(LONGEST_FIELD)  # 128 KiB by default
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = tuple(next(reader, ()))
         rows = []

@@ -89,9 +89,15 @@ def _known(session: Session, declared: Relationships, place: str, request: Reque
             f"one for each of {', '.join(item.columns)}",
         )
     subject = item.parent if request.strategy is Strategy.RESTORE else item.child
-    key = surroundings.primary_key(session, subject)
     return Remedy(
-        item, schema, comparisons, request.strategy, key=key, to=request.to, missing=request.missing
+        item,
+        schema,
+        comparisons,
+        request.strategy,
+        key=surroundings.primary_key(session, subject),
+        to=request.to,
+        missing=request.missing,
+        nulled=surroundings.nulled(session, item, schema),
     )
 
 

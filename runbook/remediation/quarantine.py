@@ -11,13 +11,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
-import psycopg
 from psycopg import IsolationLevel, sql
 
 from runbook import session as sessions
-from runbook.audit import query
 from runbook.environment import Change
-from runbook.errors import IncompleteError, UsageError
+from runbook.errors import UsageError
 from runbook.remediation import statements
 from runbook.remediation.document import Remediation
 from runbook.remediation.remedy import Remedy
@@ -29,74 +27,70 @@ SCHEMA = "runbook_quarantine"
 # the fields of the document that the database does not know by itself
 FIELDS = tuple(name for name in Remediation.model_fields if name != "format")
 
-REGISTER: LiteralString = """
-    CREATE TABLE runbook_quarantine.remediation (
-        id text PRIMARY KEY,
-        environment text NOT NULL,
-        database text NOT NULL,
-        relationship text NOT NULL,
-        strategy text NOT NULL,
-        subject text NOT NULL,
-        kept_in text NOT NULL,
-        "to" text[] NOT NULL,
-        missing text[] NOT NULL,
-        source text NOT NULL,
-        minimum_age_seconds float8,
-        reason text NOT NULL,
-        without_key text NOT NULL,
-        role text NOT NULL,
-        login text NOT NULL,
-        started timestamptz NOT NULL,
-        finished timestamptz,
-        rows bigint NOT NULL DEFAULT 0,
-        batches integer NOT NULL DEFAULT 0,
-        "left" bigint,
-        undone timestamptz,
-        undone_by text NOT NULL DEFAULT '',
-        undone_reason text NOT NULL DEFAULT ''
-    )
+# what another role made there could run its code with our rights, as a trigger or a view
+OWNERS: LiteralString = """
+    SELECT o.kind, r.rolname::text, r.rolsuper OR pg_catalog.pg_has_role(r.oid, 'USAGE')
+      FROM (SELECT 'schema', n.nspowner FROM pg_catalog.pg_namespace n
+             WHERE n.nspname = 'runbook_quarantine'
+             UNION ALL
+            SELECT 'register', c.relowner FROM pg_catalog.pg_class c
+              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE n.nspname = 'runbook_quarantine' AND c.relname = 'remediation') o (kind, owner)
+      JOIN pg_catalog.pg_roles r ON r.oid = o.owner
 """
-EXISTS: LiteralString = """
-    SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'runbook_quarantine'),
-           to_regclass('runbook_quarantine.remediation') IS NOT NULL
-"""
+CLOSED = "pg_catalog"  # a search path in which nobody else can put anything
 
 
 @contextmanager
-def changing(session: Session, change: Change, statement: timedelta) -> Iterator[None]:
+def changing(session: Session, change: Change, statement: timedelta) -> Iterator[str]:
     """A writing transaction with every limit set; a lock is waited for ``change.lock``.
 
-    PostgreSQL's own names go first and the role's own path follows: triggers of the application
-    fire in here, and may need it.
+    Its search path is closed. It yields the path for the statements that fire triggers of the
+    application, which may need the role's own: PostgreSQL's names go first, the role's follow.
     """
     session.isolation_level = IsolationLevel.READ_COMMITTED
     session.read_only = False
     with session.transaction():
-        ((path,),) = fetch(session, "SELECT current_setting('search_path')")
+        ((path,),) = fetch(session, "SELECT pg_catalog.current_setting('search_path')")
         sessions.set_local(
             session,
-            search_path=f"pg_catalog, {path}" if path.strip() else "pg_catalog",
+            search_path=CLOSED,
             row_security="off",
             lock_timeout=_milliseconds(change.lock),
             statement_timeout=_milliseconds(statement),
             idle_in_transaction_session_timeout=_milliseconds(change.statement),
         )
-        yield
+        own = f"{CLOSED}, {path}" if path.strip() else CLOSED
+        yield own
+        sessions.set_local(session, search_path=own)  # deferred triggers fire at COMMIT
 
 
 def _milliseconds(value: timedelta) -> str:
     return f"{int(value.total_seconds() * 1000)}ms"
 
 
-def present(session: Session) -> bool:
-    """Whether the database has a register."""
-    ((_, register),) = fetch(session, EXISTS)
-    return bool(register)
+def found(session: Session) -> tuple[bool, bool]:
+    """Whether the database has the schema, and the register in it.
+
+    Raises :class:`UsageError` where either is a role's whose rights are not ours.
+    """
+    rows = fetch(session, OWNERS)
+    for kind, owner, ours in rows:
+        if not ours:
+            what = (
+                f"schema {SCHEMA!r}" if kind == "schema" else f"the register in schema {SCHEMA!r}"
+            )
+            raise UsageError(
+                f"{what} belongs to the role {owner!r}, of which this one is no member",
+                "connect as the role that made it, or let an administrator give it away",
+            )
+    kinds = {kind for kind, _, _ in rows}
+    return "schema" in kinds, "register" in kinds
 
 
 def every(session: Session) -> tuple[Remediation, ...]:
     """All remediations of the database, the newest first; none where there is no register."""
-    if not present(session):
+    if not all(found(session)):
         return ()
     columns = statements.plain(FIELDS)
     rows = session.execute(
@@ -115,9 +109,9 @@ def from_row(row: tuple[Any, ...]) -> Remediation:
 def of_id(session: Session, wanted: str) -> Remediation:
     """The remediation of that id; raises :class:`UsageError` where the register has none."""
     known = every(session)
-    for found in known:
-        if found.id == wanted:
-            return found
+    for item in known:
+        if item.id == wanted:
+            return item
     names = ", ".join(item.id for item in known[:3])
     raise UsageError(
         f"no remediation {wanted!r}, expected one of: {names or 'none is on record'}",
@@ -149,55 +143,6 @@ def unfinished(session: Session, remedy: Remedy) -> Remediation | None:
                 f"go on with it by the same words, or take it back: --undo {item.id}",
             )
     return None
-
-
-def begin(session: Session, remedy: Remedy, document: Remediation) -> None:
-    """Make the quarantine table and its line in the register, in the caller's transaction."""
-    ((schema, register),) = fetch(session, EXISTS)
-    try:
-        if not schema:
-            session.execute("CREATE SCHEMA runbook_quarantine")
-        if not register:
-            session.execute(REGISTER)
-    except psycopg.errors.InsufficientPrivilege:
-        raise IncompleteError(
-            f"{document.role!r} may not make the schema {SCHEMA!r} in {document.database!r}",
-            f"as an administrator: CREATE SCHEMA {SCHEMA} AUTHORIZATION {document.role}",
-        ) from None
-    for statement in making(remedy, kept_in(document)):
-        session.execute(statement)
-    values = document.model_dump(mode="python")
-    names = FIELDS
-    session.execute(
-        sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
-            sql.Identifier(SCHEMA, "remediation"),
-            statements.plain(names),
-            sql.SQL(", ").join(sql.Placeholder() for _ in names),
-        ),
-        [list(v) if isinstance(v := values[name], tuple) else v for name in names],
-    )
-
-
-def making(remedy: Remedy, kept: TableName) -> tuple[sql.Composed, ...]:
-    """The statements that make a quarantine table: the very columns, and no constraint of them."""
-    row, image, batch, at = statements.own_names(remedy.columns)
-    create = sql.SQL(
-        "CREATE TABLE {kept} AS\nSELECT NULL::bigint AS {row}, NULL::text AS {image},"
-        " NULL::integer AS {batch}, NULL::timestamptz AS {at},\n       {columns}\n"
-        "  FROM {subject} fk WITH NO DATA"
-    ).format(
-        kept=statements.table(kept),
-        row=sql.Identifier(row),
-        image=sql.Identifier(image),
-        batch=sql.Identifier(batch),
-        at=sql.Identifier(at),
-        columns=statements.listed("fk", remedy.columns),
-        subject=query.table(remedy.subject),
-    )
-    key = sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({}, {})").format(
-        statements.table(kept), sql.Identifier(row), sql.Identifier(image)
-    )
-    return create, key
 
 
 def kept_in(document: Remediation) -> TableName:

@@ -64,9 +64,10 @@ class Remedy:
 
     ``to`` is the parent key for reassign; ``missing`` names one missing parent by the text of its
     key, so that only the rows that refer to it are meant; ``source`` is the table with the parents
-    for restore, which people know as ``source_name``. Rows younger than ``minimum_age`` by their
-    column ``birth`` are left alone. ``key`` is the primary key of :attr:`subject`, empty without
-    one that btree compares.
+    for restore, which people know as ``source_name``; ``nulled`` are the columns that the key's ON
+    DELETE SET NULL names, empty for all. Rows younger than ``minimum_age`` by their column
+    ``birth`` are left alone. ``key`` is the primary key of :attr:`subject`, empty without one that
+    btree compares.
     """
 
     relationship: Relationship
@@ -77,6 +78,7 @@ class Remedy:
     dependents: tuple[Dependent, ...] = ()
     to: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    nulled: tuple[str, ...] = ()
     source: TableName | None = None
     source_columns: tuple[str, ...] = ()
     source_name: str = ""
@@ -104,6 +106,13 @@ class Remedy:
     def columns(self) -> tuple[str, ...]:
         """All columns of the subject, in its order."""
         return tuple(column.name for column in self.subject.columns)
+
+    @property
+    def changed(self) -> dict[str, str | None]:
+        """The columns that set-null and reassign change, and their new values."""
+        if self.strategy is Strategy.SET_NULL:
+            return dict.fromkeys(self.nulled or self.relationship.columns)
+        return dict(zip(self.relationship.columns, self.to, strict=True))
 
     @property
     def enforcing(self) -> ForeignKey | None:

@@ -75,7 +75,7 @@ def old_enough(remedy: Remedy) -> sql.Composed:
     """`` AND …``: born long enough ago; nothing where no age was asked for."""
     if remedy.minimum_age is None:
         return sql.Composed([])
-    return sql.SQL(" AND {} < now() - make_interval(secs => {})").format(
+    return sql.SQL(" AND {} < pg_catalog.now() - pg_catalog.make_interval(secs => {})").format(
         sql.Identifier("fk", remedy.birth), sql.Literal(remedy.minimum_age.total_seconds())
     )
 

@@ -10,7 +10,7 @@ from runbook.audit.target import match_of
 from runbook.errors import IncompleteError
 from runbook.relationships import Relationship
 from runbook.remediation.remedy import Dependent, KeyColumn, Strategy
-from runbook.schema import Schema, TableName
+from runbook.schema import Action, Schema, TableName
 from runbook.session import Session, fetch
 
 PRIMARY_KEY: LiteralString = """
@@ -31,6 +31,41 @@ PRIMARY_KEY: LiteralString = """
      WHERE i.indisprimary AND i.indisvalid AND s.nspname = %s AND c.relname = %s
        AND k.place <= i.indnkeyatts
      ORDER BY k.place
+"""
+
+# ON DELETE SET NULL (columns); as JSON, because the column is not there before PostgreSQL 15
+NULLED: LiteralString = """
+    SELECT a.attname::text FROM pg_catalog.pg_constraint k
+      JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     CROSS JOIN LATERAL unnest(k.conkey) WITH ORDINALITY own (attnum, place)
+      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = own.attnum
+     WHERE k.contype = 'f' AND n.nspname = %s AND c.relname = %s AND k.conname = %s
+       AND to_jsonb(k) -> 'confdelsetcols' @> to_jsonb(own.attnum)
+     ORDER BY own.place
+"""
+
+# a key that refers to a partition reaches its rows as much as one that refers to the whole
+SHARING: LiteralString = """
+    WITH RECURSIVE own AS (
+        SELECT c.oid FROM pg_catalog.pg_class c
+          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = %s AND c.relname = %s
+    ), part AS (
+        SELECT oid FROM own
+         UNION ALL
+        SELECT i.inhrelid FROM part JOIN pg_catalog.pg_inherits i ON i.inhparent = part.oid
+          JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition
+    ), whole AS (
+        SELECT oid FROM own
+         UNION ALL
+        SELECT i.inhparent FROM whole JOIN pg_catalog.pg_inherits i ON i.inhrelid = whole.oid
+          JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition
+    )
+    SELECT n.nspname::text, c.relname::text
+      FROM (SELECT oid FROM part UNION SELECT oid FROM whole) found
+      JOIN pg_catalog.pg_class c ON c.oid = found.oid
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 """
 
 # a partition can have triggers of its own
@@ -65,6 +100,22 @@ def primary_key(session: Session, table: TableName) -> tuple[KeyColumn, ...]:
     return tuple(KeyColumn(*row) for row in fetch(session, PRIMARY_KEY, table.schema, table.table))
 
 
+def sharing(session: Session, table: TableName) -> frozenset[TableName]:
+    """The table, its partitions, and the tables of which it is one: they share rows."""
+    rows = fetch(session, SHARING, table.schema, table.table)
+    return frozenset(TableName(*row) for row in rows)
+
+
+def nulled(session: Session, item: Relationship, schema: Schema) -> tuple[str, ...]:
+    """The columns that its key's ON DELETE SET NULL names; empty where it names none."""
+    keys = [key for key in schema.keys_like(item.shape) if key.on_delete is Action.SET_NULL]
+    for key in keys:
+        rows = fetch(session, NULLED, item.child.schema, item.child.table, key.name)
+        if rows:
+            return tuple(row[0] for row in rows)
+    return ()
+
+
 def triggers(session: Session, table: TableName, event: str) -> tuple[str, ...]:
     """The triggers that fire when a row of ``table`` meets ``event``, those of keys left out."""
     return tuple(row[0] for row in fetch(session, TRIGGERS, table.schema, table.table, event))
@@ -93,7 +144,8 @@ def dependents(
         Relationship(key.child, key.columns, key.parent, key.references, match=key.match)
         for key in schema.foreign_keys
     ]
-    every = {other.shape: other for other in (*declared, *keys) if other.parent == item.child}
+    same = sharing(session, item.child)
+    every = {other.shape: other for other in (*declared, *keys) if other.parent in same}
     found = tuple(
         other
         for other in every.values()

@@ -11,7 +11,7 @@ from runbook.audit import query
 from runbook.environment import Change
 from runbook.errors import IncompleteError, UsageError
 from runbook.relationships import Relationship
-from runbook.remediation import parents, quarantine, returning, statements, survey
+from runbook.remediation import parents, quarantine, returning, statements, surroundings, survey
 from runbook.remediation.document import Remediation
 from runbook.remediation.remedy import Remedy, Strategy
 from runbook.remediation.statements import AFTER, BEFORE
@@ -29,7 +29,7 @@ def undo(
     Raises :class:`UsageError`, with nothing done, where what is there is no longer what was left.
     """
     try:
-        with quarantine.changing(session, change, change.scan):
+        with quarantine.changing(session, change, change.scan) as path:
             sessions.set_local(session, extra_float_digits="3")  # rows are compared as text
             now = quarantine.held(session, document.id)
             if now.undone:
@@ -39,7 +39,7 @@ def undo(
                 )
             if now.rows and remedy.strategy is not Strategy.FLAG:
                 _refuse_changed_table(session, remedy, now)
-                _bring_back(session, remedy, now)
+                _bring_back(session, remedy, now, path)
             quarantine.mark_undone(session, now.id, reason)
         return quarantine.of_id(session, document.id)
     except psycopg.IntegrityError as error:
@@ -53,7 +53,7 @@ def undo(
         ) from None
 
 
-def _bring_back(session: Session, remedy: Remedy, document: Remediation) -> None:
+def _bring_back(session: Session, remedy: Remedy, document: Remediation, path: str) -> None:
     kept = quarantine.kept_in(document)
     if remedy.strategy is Strategy.RESTORE:
         _refuse(
@@ -73,7 +73,9 @@ def _bring_back(session: Session, remedy: Remedy, document: Remediation) -> None
             _refuse(session, remedy, document, returning.there_again(remedy, kept), "exist again")
         _refuse_without_parent(session, remedy, document)
         statement, moved = returning.untaken(remedy, kept), "came back"
+    sessions.set_local(session, search_path=path)
     back, different = survey.one(session, statement)
+    sessions.set_local(session, search_path=quarantine.CLOSED)
     if back != document.rows or different:
         raise UsageError(
             f"remediation {document.id} cannot be undone: {back:,} of {document.rows:,} rows"
@@ -147,7 +149,8 @@ def _refuse_without_parent(session: Session, remedy: Remedy, document: Remediati
 def _refuse_children(session: Session, remedy: Remedy, document: Remediation) -> None:
     """A key would stop the delete of a parent, or carry it on to the rows that refer to it."""
     kept = quarantine.kept_in(document)
-    keys = [key for key in remedy.schema.foreign_keys if key.parent == remedy.parent.name]
+    same = surroundings.sharing(session, remedy.parent.name)
+    keys = [key for key in remedy.schema.foreign_keys if key.parent in same]
     items = [Relationship(key.child, key.columns, key.parent, key.references) for key in keys]
     compared = operators.read(session, items) if items else ()
     for key, item, comparisons in zip(keys, items, compared, strict=True):

@@ -80,8 +80,9 @@ def _measured(environment: str, known: Changes) -> list[str]:
     if known.rehearsal and known.rehearsal.longest_stall_seconds is not None:
         stall, limit = known.rehearsal.longest_stall_seconds, known.rehearsal.stall_limit_seconds
         lines.append(
-            f"locks: a writer stood still for {1000 * stall:,.0f} ms at most when it was rehearsed,"
-            f" allowed are {1000 * limit:,.0f} ms"
+            f"locks: a writer stood still for {1000 * stall:,.0f} ms at most when it was rehearsed"
+            f" on {known.rehearsal.finished:%Y-%m-%d}{_other_plan(known)}, allowed are"
+            f" {1000 * limit:,.0f} ms"
         )
     else:
         lines.append(
@@ -89,10 +90,18 @@ def _measured(environment: str, known: Changes) -> list[str]:
         )
     if known.impact and known.impact.highest_cost_ms is not None:
         cost = known.impact.highest_cost_ms
-        lines.append(f"writes: the keys cost one {cost:+.2f} ms at most, measured on a copy")
+        lines.append(
+            f"writes: the keys cost one {cost:+.2f} ms at most, measured on a copy on"
+            f" {known.impact.finished:%Y-%m-%d}"
+        )
     else:
         lines.append(f"the cost under load is not measured: runbook impact {environment}")
     return lines
+
+
+def _other_plan(known: Changes) -> str:
+    same = known.plan and known.rehearsal and known.plan.digest == known.rehearsal.plan_digest
+    return "" if same else ", with another plan than the newest one"
 
 
 def _because(facts: Facts, run: RunRecord, core: list[CensusRow]) -> list[str]:
