@@ -14,7 +14,7 @@ from psycopg import conninfo
 from rich.markup import escape
 
 from runbook import connection
-from runbook.discovery.proposal import Found, Tier
+from runbook.discovery.proposal import Tier
 from runbook.environment import Connection, Environment
 from runbook.errors import UsageError
 from runbook.findings import counted
@@ -54,14 +54,15 @@ def init_command(  # noqa: PLR0913, PLR0917 - the command's options
         bool,
         typer.Option("--superuser", help="Allow a superuser's connection, and write that down."),
     ] = False,
+    rows: Annotated[bool, typer.Option(help="Look at statistics, rows and statements.")] = True,
 ) -> None:
     """Make a project for a database: settings, relationships, notebooks, pages, a workflow.
 
     \b
-    Reads the catalog of the database and no row of it, proposes which relationships should hold,
-    and writes the files of a project into a folder. On a terminal it asks for what is not given.
-    A file that is there already is never overwritten: then nothing is written at all. The
-    password is written nowhere. Exit codes:
+    Reads only, in one snapshot, proposes which relationships should hold, and writes the files of
+    a project into a folder. Rows are counted, and no value of one is written. On a terminal it
+    asks for what is not given. A file that is there already is never overwritten: then nothing is
+    written at all. The password is written nowhere. Exit codes:
       0  the project is written
       2  wrong usage, or files are in the way; nothing was written
       3  the database could not be looked at; nothing was written
@@ -70,9 +71,10 @@ def init_command(  # noqa: PLR0913, PLR0917 - the command's options
       runbook init --dsn "host=db.example.org dbname=shop user=reader"
       runbook init shop --name production --schema public --schema billing
       runbook init --prisma prisma/schema.prisma
+      runbook init --no-rows
     """
-    from runbook import discovery, starting
     from runbook import prisma as prismas
+    from runbook import starting
 
     _refuse_existing(folder, starting.existing(folder))
     chosen = name or _ask("name of the environment", NAME)
@@ -84,21 +86,18 @@ def init_command(  # noqa: PLR0913, PLR0917 - the command's options
         gate="ready",
         superuser=superuser,
     )
+    declared = prismas.read(prisma) if prisma else None
     with Progress(err) as progress:
         task = progress.task("init", None)
         task.line("connects and reads the catalog")
-        seen = starting.look(environment, start.schemas)
-        with task.waiting("looks for relationships"):
-            declared = prismas.read(prisma) if prisma else None
-            extra = prismas.proposals(declared, seen.schema) if declared else ()
-            found = discovery.propose(seen.schema, extra=extra)
+        seen = starting.look(environment, start.schemas, declared, task.line, rows=rows)
         task.done()
     if title is None:
         start = Start(chosen, _title(seen), start.schemas, superuser)
-    content = starting.content(start, seen.schema, found)
+    content = starting.content(start, seen.schema, seen.looked.found)
     _refuse_existing(folder, starting.existing(folder))
     written = starting.write(folder, content)
-    _tell(seen, found)
+    _tell(seen)
     _tell_files(folder, written, content)
     _tell_next(start, folder, given)
 
@@ -139,9 +138,10 @@ def _title(seen: Seen) -> str:
     return plain_title(seen.server.database)
 
 
-def _tell(seen: Seen, found: Found) -> None:
+def _tell(seen: Seen) -> None:
     from runbook.starting import declaring
 
+    found = seen.looked.found
     for sentence in seen.sentences():
         out.print(escape(sentence), soft_wrap=True)
     taken = len(declaring.enforced(seen.schema)), len(declaring.accepted(seen.schema, found))

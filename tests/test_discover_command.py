@@ -63,7 +63,7 @@ def test_what_is_written_or_rejected_is_not_proposed_again(project: tuple[Path, 
     assert first.returncode == 1, first.stderr
     found = {item["columns"][0]: item for item in json.loads(first.stdout)["proposals"]}
     words = [each["words"] for each in found["customer_id"]["evidence"]]
-    assert "1 row has no parent of about 2,001" in words
+    assert "1 row has no parent, of about 2,001" in words
     reasons = [item["reason"] for item in json.loads(first.stdout)["not_keys"]]
     assert reasons == [
         "polymorphic: item_type says which table it refers to, so no single key can hold"
@@ -82,7 +82,7 @@ def test_a_column_is_explained(project: tuple[Path, Discover]) -> None:
     found = discover("--explain", "orders.customer_id")
     assert found.returncode == 0, found.stderr
     assert "customers.id" in found.stdout
-    assert "data: 1 row has no parent of about 2,001" in found.stdout
+    assert "data: 1 row has no parent, of about 2,001" in found.stdout
     wrong = discover("--explain", "orders.nothing")
     assert wrong.returncode == 2
     assert "no column 'orders.nothing' in the database" in wrong.stderr

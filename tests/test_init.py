@@ -94,7 +94,7 @@ def test_it_writes_a_project_and_says_what_to_do_next(beginner: Beginner) -> Non
     assert said[5].startswith("  export STAGING_DATABASE_URL=")
     assert said[6:8] == ["  runbook run staging", "  runbook site build"]
     assert said[8] == "the password belongs into libpq's passfile, or into PGPASSWORD"
-    assert "init: looks for relationships" in done.stderr.splitlines()
+    assert "init: reads the planner's statistics" in done.stderr.splitlines()
     assert set(written(beginner.folder)) == {*FILES, ".gitignore"}
 
 
@@ -248,6 +248,38 @@ def test_what_may_not_be_read_is_said(place: Place) -> None:
         "2 tables, 2 of them can be read; 0 foreign keys",
         f"row security hides rows, so these cannot be counted: {place.schema}.closed",
     )
+
+
+ORDERS = """
+    CREATE TABLE people (id int PRIMARY KEY);
+    CREATE TABLE parcels (id int PRIMARY KEY, addressee int NOT NULL, people_ref int);
+    INSERT INTO people SELECT generate_series(1, 400);
+    INSERT INTO parcels SELECT n, 1 + n % 400, 1 + n % 400 FROM generate_series(1, 900) n;
+    CREATE VIEW sent AS SELECT p.id FROM parcels p JOIN people o ON o.id = p.addressee;
+    ANALYZE;
+"""
+
+
+def test_rows_and_joins_are_evidence_unless_they_are_not_to_be_read(place: Place) -> None:
+    place.run(ORDERS)
+    steps: list[str] = []
+
+    def evidence(*, rows: bool) -> list[str]:
+        seen = starting.look(place.environment(), [place.schema], say=steps.append, rows=rows)
+        items = seen.looked.found.proposals
+        return [str(e) for item in items if item.columns == ("addressee",) for e in item.evidence]
+
+    assert evidence(rows=False) == []
+    assert steps == []
+    assert evidence(rows=True)[2:] == [
+        "data: every row has a parent, of about 900",
+        f"use: joined in view {place.schema}.sent",
+    ]
+    assert steps == [
+        "reads the planner's statistics",
+        "counts the orphan rows of 2 candidates",
+        "reads the joins in views, functions and statements",
+    ]
 
 
 def test_schema_prisma_is_a_source(beginner: Beginner) -> None:

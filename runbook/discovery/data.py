@@ -145,6 +145,6 @@ def sentences(each: Candidate, rows: Rows) -> Iterator[Evidence]:
     if inclusion.orphans is None:
         yield Evidence(Source.DATA, f"its rows were not counted: {inclusion.reason}")
         return
-    whole = f" of about {spread.values:,.0f}" if spread else ""
-    words = "row has no parent" if inclusion.orphans == 1 else "rows have no parent"
-    yield Evidence(Source.DATA, f"{inclusion.orphans or 'no'} {words}{whole}")
+    words = {0: "every row has a parent", 1: "1 row has no parent"}
+    said = words.get(inclusion.orphans, f"{inclusion.orphans:,} rows have no parent")
+    yield Evidence(Source.DATA, f"{said}, of about {spread.values:,.0f}" if spread else said)

@@ -2,9 +2,8 @@
 
 ::
 
-    seen = look(environment, schemas)            # who we are there, and what the catalog says
-    found = discovery.propose(seen.schema)
-    write(folder, content(Start(…), seen.schema, found))
+    seen = look(environment, schemas)  # who we are there, and which keys should hold
+    write(folder, content(Start(…), seen.schema, seen.looked.found))
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Looks at a stranger's database: who we are there, what may be read, what it declares."""
+"""Looks at a stranger's database: who we are there, what may be read, which keys should hold."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import psycopg
 
-from runbook import catalog, privileges, replica, session
+from runbook import catalog, discovering, prisma, privileges, replica, session
+from runbook.discovering import Looked, Say
 from runbook.environment import Environment
 from runbook.errors import IncompleteError, UsageError
 from runbook.findings import counted
+from runbook.prisma import Declared
 from runbook.privileges import TablePrivileges
 from runbook.schema import Schema
 from runbook.server import ServerFacts
@@ -20,11 +22,14 @@ SHOWN = 5  # names of tables
 
 @dataclass(frozen=True)
 class Seen:
-    """The server, what it declares, and what our role may do to each table with rows."""
+    """The server, what it declares, what our role may do to each table with rows, and what was
+    found there.
+    """
 
     server: ServerFacts
     schema: Schema
     tables: tuple[TablePrivileges, ...]
+    looked: Looked
 
     def sentences(self) -> tuple[str, ...]:
         """What may be read, in words; what will be missing from an audit is said."""
@@ -38,14 +43,25 @@ class Seen:
         closed = [table for table in self.tables if not table.reads]
         if closed:
             said.append(f"cannot be read, so orphan rows there cannot be counted: {_names(closed)}")
+        said += [f"could not look at {why}" for why in self.looked.unread]
         hidden = [table for table in self.tables if table.hidden]
         if hidden:
             said.append(f"row security hides rows, so these cannot be counted: {_names(hidden)}")
         return tuple(said)
 
 
-def look(environment: Environment, schemas: Sequence[str] | None) -> Seen:
-    """Connect and read the catalog; no row of a table is read.
+def look(
+    environment: Environment,
+    schemas: Sequence[str] | None,
+    declared: Declared | None = None,
+    say: Say = lambda _: None,
+    *,
+    rows: bool = True,
+) -> Seen:
+    """Connect, read the catalog and look for relationships, all in one snapshot.
+
+    ``declared`` are those of an application. Without ``rows`` no row of a table, no statistics and
+    no statement is read.
 
     Raises :class:`UsageError` for a superuser where the environment allows none, and where there
     is no table; :class:`IncompleteError` when the database cannot be looked at.
@@ -63,7 +79,10 @@ def look(environment: Environment, schemas: Sequence[str] | None) -> Seen:
             replica.refuse(environment, reader)
             schema = catalog.read(reader, schemas)
             tables = [table.name for table in schema.tables.values() if table.kind in ("r", "p")]
-            found = Seen(facts, schema, privileges.of_tables(reader, tables))
+            allowed = privileges.of_tables(reader, tables)
+            if tables:
+                extra = prisma.proposals(declared, schema) if declared else ()
+                looked = discovering.look(reader, schema, extra, say, rows=rows)
     except psycopg.Error as error:
         raise IncompleteError(
             f"the catalog cannot be read: {session.reason(error)}",
@@ -77,7 +96,7 @@ def look(environment: Environment, schemas: Sequence[str] | None) -> Seen:
             f"no table in {where} that {facts.role!r} can see",
             "check the database's name and --schema",
         )
-    return found
+    return Seen(facts, schema, allowed, looked)
 
 
 def _names(tables: Sequence[TablePrivileges]) -> str:
