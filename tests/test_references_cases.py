@@ -30,6 +30,7 @@ from runbook.references import (
     validate_batch_references,
     validate_references,
 )
+from runbook.references.reference import Names
 from tests.conftest import ROOT, Connect
 from tests.guide import load
 
@@ -82,26 +83,33 @@ SPECIAL: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
+def names(given: str | list[str]) -> Names:
+    return given if isinstance(given, str) else tuple(given)
+
+
 def setup(arguments: dict[str, Any]) -> Setup:
     given = arguments.get("declared")
     declared: Declared | None = None
     if given is not None:
-        declared = declare(*(Parent(each["table"], each["column"]) for each in given))
+        declared = declare(*(Parent(each["table"], names(each["column"])) for each in given))
     return Setup(declared)
 
 
 def references(arguments: dict[str, Any]) -> Iterator[Reference]:
     for each in arguments["references"]:
-        yield Reference(each["field"], each["value"], each["table"], each["column"])
+        field, column = names(each["field"]), names(each["column"])
+        more = {name: each[name] for name in ("optional", "match") if name in each}
+        yield Reference(field, each["value"], each["table"], column, **more)
 
 
-def batch(arguments: dict[str, Any]) -> tuple[Any, dict[str, Parent], dict[str, Any]]:
+def batch(arguments: dict[str, Any]) -> tuple[Any, dict[Names, Parent], dict[str, Any]]:
     parents = {
-        field: Parent(each["table"], each["column"], each["optional"])
+        names(each.get("fields", field)): Parent(
+            each["table"], names(each["column"]), each["optional"], each.get("match", "simple")
+        )
         for field, each in arguments["parents"].items()
     }
-    names = {"chunk", "most_errors"} & arguments.keys()
-    sizes = {name: arguments[name] for name in names}
+    sizes = {name: arguments[name] for name in {"chunk", "most_errors"} & arguments.keys()}
     return arguments["records"], parents, sizes
 
 
@@ -117,7 +125,7 @@ def of_batch(found: Any) -> Outcome:
 
 
 def exists(connection: psycopg.Connection[Any], a: dict[str, Any]) -> Outcome:
-    column, lock = a.get("column", "id"), a.get("lock", False)
+    column, lock = names(a.get("column", "id")), a.get("lock", False)
     found = reference_exists(connection, a["table"], a["value"], column, lock=lock, setup=setup(a))
     return {"ok": found}
 
@@ -137,7 +145,7 @@ def validate_batch(connection: psycopg.Connection[Any], a: dict[str, Any]) -> Ou
 
 def database_refusal(connection: psycopg.Connection[Any], a: dict[str, Any]) -> Outcome:
     statement = re.sub(r"\$\d+", "%s", a["sql"])
-    with translated(), connection.transaction():
+    with translated(source=connection), connection.transaction():
         connection.execute(statement.encode(), a["values"])
     return {"ok": None}
 
@@ -250,7 +258,11 @@ async def answer_async(dsn: str, call: str, arguments: dict[str, Any]) -> Outcom
         block = connection.transaction() if arguments.get("transaction") else nullcontext()
         async with block:
             if call == "reference_exists":
-                wanted = (arguments["table"], arguments["value"], arguments.get("column", "id"))
+                wanted = (
+                    arguments["table"],
+                    arguments["value"],
+                    names(arguments.get("column", "id")),
+                )
                 return {
                     "ok": await asynchronous.reference_exists(
                         connection, *wanted, lock=lock, setup=setup(arguments)

@@ -27,10 +27,8 @@ from runbook.references import (
     alert_rule,
     asynchronous,
     declare,
-    from_database,
     read_relationships,
     reference_exists,
-    translated,
     validate_batch_references,
     validate_references,
 )
@@ -148,6 +146,8 @@ def test_checks_and_failures_are_counted_by_table_and_reason(
     assert validate_batch_references(owner, records, {"v": VERSIONS}, setup=setup).failed == 2
     with pytest.raises(InvalidReferenceError):
         reference_exists(owner, 'we"ird\\\n', " ", setup=setup)
+    nothing = Reference("v", None, VERSIONS, optional=True)
+    assert validate_references(owner, [nothing], setup=setup).valid, "and nothing was checked"
     families = {
         family.name: {tuple(s.labels.values()): s.value for s in family.samples}
         for family in text_string_to_metric_families(metrics.exposition())
@@ -204,7 +204,7 @@ def test_parents_come_from_relationships_toml(owner: psycopg.Connection[Any]) ->
     assert fields["config_version_id"] == Parent(VERSIONS)
     assert fields["vendor_id"].optional
     setup = Setup(declared)
-    row = dict.fromkeys(fields) | {"config_version_id": VERSION}
+    row = dict.fromkeys(map(str, fields)) | {"config_version_id": VERSION}
     found = validate_batch_references(owner, [row], fields, setup=setup)
     assert found.failed == len(fields) - 2
     assert reference_exists(owner, VERSIONS, VERSION, setup=setup)
@@ -239,6 +239,10 @@ def test_a_table_that_is_no_declared_parent_is_refused_before_sql() -> None:
             ),
             "expected one parent of a.x, got b(id) and c(id)",
         ),
+        (
+            '[[relationship]]\nchild="a"\ncolumns=["x"]\nparent="b"\nreferences=["y"]\nmatch="FULL"',
+            "expected 'simple' or 'full' as the match of relationship 1, got 'FULL'",
+        ),
     ],
 )
 def test_a_relationships_file_that_is_wrong_is_named(
@@ -253,30 +257,41 @@ def test_a_relationships_file_that_is_wrong_is_named(
     assert str(caught.value).startswith(f"{path}: expected ")
 
 
-def test_a_child_without_one_column_relationships_is_refused(tmp_path: Path) -> None:
+def test_relationships_of_several_columns_are_declared_too(tmp_path: Path) -> None:
     path = tmp_path / "relationships.toml"
-    path.write_text(
-        '[[relationship]]\nchild = "s.one"\ncolumns = ["a"]\nparent = "s.p"\nreferences = ["id"]\n'
-        '[[relationship]]\nchild = "s.two"\ncolumns = ["a", "b"]\nparent = "s.p"\n'
+    several = (
+        '[[relationship]]\nchild = "s.{}"\ncolumns = ["a", "b"]\nparent = "s.p"\n'
         'references = ["x", "y"]\n'
     )
-    declared = read_relationships(path)
-    assert declared.fields("s.one") == {"a": Parent("s.p")}
-    composite = (
-        "expected relationships of one column, got (a, b) of 's.two'; check it with SQL of your"
-        " own, and name the other parents one by one"
+    path.write_text(
+        '[[relationship]]\nchild = "s.one"\ncolumns = ["a"]\nparent = "s.p"\nreferences = ["id"]\n'
+        + several.format("one")
+        + several.format("two")
+        + 'match = "full"\n'
     )
-    none = "expected a child table of a relationship, got 's.none'; the relationships are of s.one"
-    unknown = "expected optional columns of s.one's relationships, got 'z'; they have a"
-    cases: list[tuple[str, list[str], str]] = [
-        ("s.two", [], composite),
-        ("s.none", [], none),
-        ("s.one", ["z"], unknown),
-    ]
+    declared = read_relationships(path)
+    both, xy = ("a", "b"), ("x", "y")
+    assert declared.fields("s.one") == {"a": Parent("s.p"), both: Parent("s.p", xy)}
+    assert declared.fields("s.two") == {both: Parent("s.p", xy, match="full")}
+    assert declared.fields("s.one", optional=["b"]) == {
+        "a": Parent("s.p"),
+        both: Parent("s.p", xy, optional=True),
+    }
+    none = (
+        "expected a child table of a relationship, got 's.none'; the relationships are of s.one,"
+        " s.two"
+    )
+    unknown = "expected optional columns of s.one's relationships, got 'z'; they have a, b"
+    cases: list[tuple[str, list[str], str]] = [("s.none", [], none), ("s.one", ["z"], unknown)]
     for child, optional, message in cases:
         with pytest.raises(UnknownParentError) as caught:
             declared.fields(child, optional=optional)
         assert str(caught.value) == message
+    with pytest.raises(UnknownParentError) as caught:
+        reference_exists(NoPool(), "s.p", (1, 2), ("y", "x"), setup=Setup(declared))
+    assert str(caught.value) == (
+        "expected a declared parent, got 's.p(y, x)'; declared are s.p(id), s.p(x, y)"
+    )
 
 
 def test_the_guides_setup_knows_its_parents(owner: psycopg.Connection[Any]) -> None:
@@ -327,62 +342,12 @@ def test_a_source_of_the_other_kind_is_refused(owner: psycopg.Connection[Any]) -
     )
 
 
-def refusal(connection: psycopg.Connection[Any], *statements: str) -> psycopg.Error:
-    try:
-        with connection.transaction():
-            for statement in statements:
-                connection.execute(statement.encode())
-    except psycopg.Error as error:
-        return error
-    raise AssertionError(f"not refused: {statements}")
-
-
-def test_the_databases_refusal_names_what_it_can(connect: Connect, scratch: str) -> None:
-    with connect(scratch, None) as admin:
-        admin.execute("CREATE SCHEMA k")
-        admin.execute("CREATE TABLE k.p (a int, b text, PRIMARY KEY (a, b))")
-        admin.execute(
-            "CREATE TABLE k.c (x int, y text, CONSTRAINT pair FOREIGN KEY (x, y)"
-            " REFERENCES k.p DEFERRABLE INITIALLY DEFERRED)"
-        )
-        pair = from_database(refusal(admin, "INSERT INTO k.c VALUES (1, 'a)=(b')"))
-        assert pair is not None
-        assert pair.to_json() == {
-            "error": "invalid_reference",
-            "field": "x, y",
-            "value": "1, a)=(b",
-            "table": "p",
-            "reason": "no such row",
-            "message": "x, y: expected a reference to p, got '1, a)=(b': no such row",
-        }
-        admin.execute("CREATE ROLE blind")
-        try:
-            admin.execute("GRANT USAGE ON SCHEMA k TO blind")
-            admin.execute("GRANT INSERT ON k.c TO blind")
-            unseen = from_database(
-                refusal(admin, "SET LOCAL ROLE blind", "INSERT INTO k.c VALUES (1, 'a')",
-                        "SET CONSTRAINTS ALL IMMEDIATE")
-            )  # fmt: skip
-        finally:
-            admin.execute("DROP OWNED BY blind")
-            admin.execute("DROP ROLE blind")
-        assert unseen is not None
-        assert (unseen.field, unseen.value, unseen.table) == ("pair", None, "p")
-        other = refusal(admin, "SELECT 1 / 0")
-        assert from_database(other) is None
-        with pytest.raises(psycopg.errors.DivisionByZero), translated():
-            admin.execute("SELECT 1 / 0")
-        admin.execute("INSERT INTO k.p VALUES (1, 'a')")
-        admin.execute("INSERT INTO k.c VALUES (1, 'a')")
-        used = from_database(refusal(admin, "DELETE FROM k.p"))
-        assert isinstance(used, StillReferencedError)
-        assert str(used) == "a, b: expected no reference from k.c, got '1, a': still referenced"
-
-
 def test_errors_survive_a_process_boundary() -> None:
     for error in (
         InvalidReferenceError("f", UUID(int=1), "t", "why"),
+        InvalidReferenceError(("f", "g"), (1, None), "t"),
         StillReferencedError("id", "x", "t"),
     ):
         again = pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
         assert (type(again), str(again)) == (type(error), str(error))
+        assert (again.fields, again.to_json()) == (error.fields, error.to_json())

@@ -20,9 +20,8 @@ from runbook.references.body import (
     BodyCheck,
     Refusal,
     invalid,
-    parents_of,
 )
-from runbook.references.reference import Parent
+from runbook.references.reference import Parent, parents_of
 from runbook.references.setup import PLAIN, Setup
 
 Scope = MutableMapping[str, Any]
@@ -45,7 +44,7 @@ class ReferenceMiddleware:
         self,
         app: Application,
         pool: AsyncPool,
-        parents: Mapping[str, Parent | str],
+        parents: Mapping[Any, Parent | str],  # a field, or a tuple of fields
         *,
         applies: Applies | None = None,
         most_bytes: int = MOST_BYTES,

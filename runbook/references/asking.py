@@ -43,6 +43,11 @@ class Answer:
 Work = Generator[Question, Answer, T]
 
 
+def identifier(*names: str) -> sql.Identifier:
+    """A quoted name in a statement with parameters, where a percent sign is written twice."""
+    return sql.Identifier(*(name.replace("%", "%%") for name in names))
+
+
 class Pool(Protocol):
     """What psycopg_pool's ConnectionPool is, as far as it is used here."""
 

@@ -5,21 +5,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+import psycopg
 
 from runbook.references import batch, checking
 from runbook.references.asking import AsyncSource, answered_async
 from runbook.references.batch import CHUNK, MOST_ERRORS, BatchValidation
 from runbook.references.checking import Validation
-from runbook.references.reference import Parent, Reference
+from runbook.references.reference import Fields, Names, Parent, Reference
 from runbook.references.setup import PLAIN, Setup
+from runbook.references.translation import can_be_asked, from_database, key_of_refusal
 
 
 async def reference_exists(  # noqa: PLR0913 - all but the first three have a default
     source: AsyncSource,
     table: str,
     id: object,  # noqa: A002 - the column's name, as callers know it
-    id_column: str = "id",
+    id_column: Names = "id",
     *,
     lock: bool = False,
     setup: Setup = PLAIN,
@@ -43,7 +47,7 @@ async def validate_references(
 async def validate_batch_references(  # noqa: PLR0913 - all but the first three have a default
     source: AsyncSource,
     records: Iterable[Mapping[str, object]],
-    parents: Mapping[str, Parent | str],
+    parents: Mapping[Fields, Parent | str],
     *,
     lock: bool = False,
     chunk: int = CHUNK,
@@ -56,3 +60,22 @@ async def validate_batch_references(  # noqa: PLR0913 - all but the first three 
     """
     work = batch.checked(records, parents, setup, batch.Size(chunk, most_errors), lock=lock)
     return await answered_async(source, work, lock=lock)
+
+
+@asynccontextmanager
+async def translated(
+    references: Iterable[Reference] = (), source: AsyncSource | None = None
+) -> AsyncIterator[None]:
+    """As :func:`runbook.references.translated`, in an ``async with``."""
+    items = tuple(references)
+    try:
+        yield
+    except psycopg.Error as error:
+        key = None
+        if source is not None and can_be_asked(source):
+            with suppress(psycopg.Error):  # the refusal is what the caller has to know
+                key = await answered_async(source, key_of_refusal(error))
+        same = from_database(error, items, key)
+        if same is None:
+            raise
+        raise same from error

@@ -14,27 +14,20 @@ from itertools import islice
 from operator import itemgetter
 from typing import NamedTuple
 
-from psycopg import sql
-
-from runbook.references import columns
-from runbook.references.asking import UNFIT, Question, Work
-from runbook.references.columns import ColumnType, array
-from runbook.references.error import NO_ROW, WRONG_TYPE, InvalidReferenceError
-from runbook.references.existence import KEY_SHARE, NOTHING
-from runbook.references.reference import Column, Parent, column_of
+from runbook.references import columns, missing
+from runbook.references.asking import Work
+from runbook.references.columns import ColumnType
+from runbook.references.error import InvalidReferenceError
+from runbook.references.reference import Column, Fields, Key, Parent, key_of, names_of, parents_of
 from runbook.references.setup import Setup
-from runbook.references.values import Fault, keys, sorted_out
+from runbook.references.values import Entry, Fault, combined, keys, sorted_out
 
 CHUNK = 25_000
 MOST_ERRORS = 1000
 MOST_REMEMBERED = 100_000  # texts; what an earlier chunk found is not asked for again
-# the text is cast where it is compared, so that an index on the column serves
-MISSING = """
-    SELECT {}, v.n FROM unnest({}) WITH ORDINALITY AS v(value, n)
-     WHERE NOT EXISTS (SELECT FROM {} AS p WHERE p.{} = v.value{})
-"""
 
 Record = Mapping[str, object]
+Values = Mapping[str, Sequence[object]]
 
 
 @dataclass(frozen=True)
@@ -70,12 +63,12 @@ class Size(NamedTuple):
 
 @dataclass(frozen=True)
 class Field:
-    """A field to check; ``number`` is its place among the fields."""
+    """A field to check, or several that are one reference; ``number`` is its place among all."""
 
     number: int
-    name: str
+    names: tuple[str, ...]
     parent: Parent
-    column: Column
+    key: Key
 
 
 @dataclass
@@ -85,40 +78,38 @@ class Tally:
     records: int = 0
     failed: int = 0
     errors: list[BatchError] = field(default_factory=list)
-    present: dict[Column, set[str]] = field(default_factory=dict)
+    present: dict[Key, set[Entry]] = field(default_factory=dict)
 
-    def remember(self, column: Column, texts: Iterable[str]) -> None:
+    def remember(self, key: Key, entries: Iterable[Entry]) -> None:
         room = MOST_REMEMBERED - sum(map(len, self.present.values()))
-        self.present.setdefault(column, set()).update(islice(texts, max(room, 0)))
+        self.present.setdefault(key, set()).update(islice(entries, max(room, 0)))
 
 
 def checked(
     records: Iterable[Record],
-    parents: Mapping[str, Parent | str],
+    parents: Mapping[Fields, Parent | str],
     setup: Setup,
     size: Size,
     *,
     lock: bool,
 ) -> Work[BatchValidation]:
     """Check all records; the parents' names are looked at by the call of this function."""
-    if not parents:
-        raise ValueError("expected a parent for at least one field, got none")
     if size.chunk < 1:
         raise ValueError(f"expected a chunk of at least 1 record, got {size.chunk!r}")
     fields = []
-    for number, (name, given) in enumerate(parents.items()):
-        parent = Parent(given) if isinstance(given, str) else given
-        column = column_of(parent.table, parent.id_column)
+    for number, (names, parent) in enumerate(parents_of(parents).items()):
+        key = key_of(parent.table, parent.id_column)
         if setup.declared is not None:
-            setup.declared.check(column)
-        fields.append(Field(number, name, parent, column))
+            setup.declared.check(key)
+        fields.append(Field(number, names_of(names), parent, key))
     return _all_chunks(records, tuple(fields), setup, size, lock=lock)
 
 
 def _all_chunks(
     records: Iterable[Record], fields: Sequence[Field], setup: Setup, size: Size, *, lock: bool
 ) -> Work[BatchValidation]:
-    types = yield from columns.read(list(dict.fromkeys(item.column for item in fields)))
+    wanted = dict.fromkeys(column for item in fields for column in item.key.columns)
+    types = yield from columns.read(list(wanted))
     tally = Tally()
     for chunk in _chunks(records, size.chunk):
         found = yield from _faults(chunk, fields, types, tally, lock=lock)
@@ -127,7 +118,7 @@ def _all_chunks(
             failed[fields[number].parent.table, reason] += 1
             if len(tally.errors) < size.most_errors:
                 item = fields[number]
-                error = InvalidReferenceError(item.name, value, item.parent.table, reason)
+                error = InvalidReferenceError(item.names, value, item.parent.table, reason)
                 tally.errors.append(BatchError(index, error))
         if setup.metrics is not None:
             tables: Counter[str] = Counter()
@@ -155,93 +146,64 @@ def _faults(
 ) -> Work[list[tuple[int, int, object, str]]]:
     """Index, field number, value and reason of every failure of the chunk, in order."""
     start = tally.records
-    values = _columns(chunk, fields, start)
-    found_keys = [
-        keys(each, types[item.column], optional=item.parent.optional)
-        for each, item in zip(values, fields, strict=True)
-    ]
-    texts: dict[Column, set[str | Fault]] = {}
-    for item, own in zip(fields, found_keys, strict=True):
-        texts.setdefault(item.column, set()).update(own)
-    reasons: dict[Column, dict[str | Fault, str]] = {}
-    wanted: dict[Column, list[str]] = {}
-    for column, distinct in texts.items():
-        unknown = distinct - tally.present.get(column, set())
-        reasons[column], wanted[column] = sorted_out(unknown)
-    missing = yield from _missing(wanted, types, lock=lock)
-    for column, found in missing.items():
-        reasons[column].update(found)
-        tally.remember(column, (text for text in wanted[column] if text not in found))
+    values = _columns(chunk, list(dict.fromkeys(n for f in fields for n in f.names)), start)
+    entries = [_entries(item, values, types) for item in fields]
+    distinct: dict[Key, set[Entry | Fault]] = {}
+    for item, own in zip(fields, entries, strict=True):
+        distinct.setdefault(item.key, set()).update(own)
+    reasons: dict[Key, dict[Entry | Fault, str]] = {}
+    wanted: dict[Key, list[Entry]] = {}
+    for key, each in distinct.items():
+        reasons[key], wanted[key] = sorted_out(each.difference(tally.present.get(key, ())))
+    lacking = yield from missing.reasons(wanted, types, lock=lock)
+    for key, found in lacking.items():
+        reasons[key].update(found)
+        there = [entry for entry in wanted[key] if entry not in found] if found else wanted[key]
+        tally.remember(key, there)
     faults = [
-        (start + index, item.number, value, reason)
-        for item, own, given in zip(fields, found_keys, values, strict=True)
-        if reasons[item.column]
-        for index, (key, value) in enumerate(zip(own, given, strict=True))
-        if (reason := reasons[item.column].get(key))
+        (start + index, item.number, _given(item, values, index), reason)
+        for item, own in zip(fields, entries, strict=True)
+        if (why := reasons[item.key])
+        for index, entry in enumerate(own)
+        if (reason := why.get(entry))
     ]
     faults.sort(key=lambda fault: fault[:2])
     return faults
 
 
-def _columns(
-    chunk: Sequence[Record], fields: Sequence[Field], start: int
-) -> Sequence[Sequence[object]]:
+def _entries(
+    item: Field, values: Values, types: Mapping[Column, ColumnType]
+) -> Sequence[Entry | Fault]:
+    """For each record what to look for, or why there is nothing."""
+    parent, several = item.parent, len(item.names) > 1
+    parts = [
+        keys(values[name], types[column], optional=several or parent.optional)
+        for name, column in zip(item.names, item.key.columns, strict=True)
+    ]
+    if not several:
+        return parts[0]
+    return list(combined(parts, optional=parent.optional, match=parent.match))
+
+
+def _given(item: Field, values: Values, index: int) -> object:
+    found = tuple(values[name][index] for name in item.names)
+    return found if len(found) > 1 else found[0]
+
+
+def _columns(chunk: Sequence[Record], names: Sequence[str], start: int) -> Values:
     """The values of each field; at once where every record is a plain dict with all of them."""
-    if len(fields) > 1 and set(map(type, chunk)) == {dict}:
+    if set(map(type, chunk)) == {dict}:
         with suppress(KeyError):
-            return list(zip(*map(itemgetter(*(f.name for f in fields)), chunk), strict=True))
-    return [_values(chunk, item, start) for item in fields]
+            return {name: list(map(itemgetter(name), chunk)) for name in names}
+    return {name: _values(chunk, name, start) for name in names}
 
 
-def _values(chunk: Sequence[Record], item: Field, start: int) -> list[object]:
+def _values(chunk: Sequence[Record], name: str, start: int) -> list[object]:
     try:
-        return [record.get(item.name) for record in chunk]
+        return [record.get(name) for record in chunk]
     except AttributeError:
         for index, record in enumerate(chunk, start):
             if not hasattr(record, "get"):
                 message = f"expected a record with fields at index {index}, got {record!r}"
                 raise ValueError(message) from None
         raise
-
-
-def _missing(
-    wanted: Mapping[Column, list[str]], types: Mapping[Column, ColumnType], *, lock: bool
-) -> Work[dict[Column, dict[str, str]]]:
-    """The reasons of the texts that are not there or are no value of the column's type."""
-    asked = {column: texts for column, texts in wanted.items() if texts}
-    found: dict[Column, dict[str, str]] = {column: {} for column in asked}
-    if not asked:
-        return found
-    try:
-        answer = yield _question(asked, types, lock=lock)
-    except UNFIT:
-        fit: dict[Column, list[str]] = {}
-        for column, texts in asked.items():
-            refused = yield from columns.refused(types[column], texts)
-            found[column] = dict.fromkeys(refused, WRONG_TYPE)
-            fit[column] = [text for text in texts if text not in refused]
-        if not any(found.values()):
-            raise  # no value is at fault
-        for column, more in (yield from _missing(fit, types, lock=lock)).items():
-            found[column].update(more)
-        return found
-    order = list(asked)
-    for number, n in answer.rows:
-        found[order[number]][asked[order[number]][n - 1]] = NO_ROW
-    return found
-
-
-def _question(
-    asked: Mapping[Column, list[str]], types: Mapping[Column, ColumnType], *, lock: bool
-) -> Question:
-    parts = [
-        sql.SQL(MISSING).format(
-            sql.Literal(number),
-            sql.SQL("%s::{}").format(types[column].array),
-            sql.Identifier(*column.table),
-            sql.Identifier(column.name),
-            KEY_SHARE if lock else NOTHING,
-        )
-        for number, column in enumerate(asked)
-    ]
-    return Question(sql.SQL(" UNION ALL ").join(parts), [array(each) for each in asked.values()])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runbook.references.error import NO_ROW, InvalidReferenceError
-from runbook.references.reference import Parent, Reference, column_of, references_of
+from runbook.references.reference import Names, Parent, Reference, references_of
 
 MOST_BYTES = 1_048_576
 WRITING = frozenset({"POST", "PUT", "PATCH"})
@@ -54,7 +54,7 @@ class BodyCheck:
     PATCH is checked. In a PATCH an absent field is left alone.
     """
 
-    parents: Mapping[str, Parent]
+    parents: Mapping[Names, Parent]
     applies: Applies | None = None
     most_bytes: int = MOST_BYTES
 
@@ -79,11 +79,20 @@ class BodyCheck:
 
 @dataclass(frozen=True)
 class AccessCheck:
-    """The row that a request works in, such as its workspace: named by ``field`` in answers."""
+    """The row that a request works in, such as its workspace: named by ``field`` in answers.
+
+    Raises ValueError for a parent of several columns: a request has one value for it.
+    """
 
     parent: Parent
     field: str
     applies: Applies = everything
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.parent.id_column, str):
+            raise ValueError(  # noqa: TRY004 - as for any other parent that cannot be one
+                f"expected a parent of one column for {self.field}, got {self.parent}"
+            )
 
     def reference(self, value: object) -> Reference:
         return Reference(self.field, value, self.parent.table, self.parent.id_column)
@@ -104,18 +113,6 @@ def invalid(errors: Iterable[InvalidReferenceError]) -> Refusal | None:
     """400 with an entry for each error; None without any."""
     details = [error.to_json() for error in errors]
     return Refusal(400, {"error": "invalid_references", "errors": details}) if details else None
-
-
-def parents_of(parents: Mapping[str, Parent | str]) -> dict[str, Parent]:
-    """Parents by field, their names looked at: a bad one is an error at the start, not later."""
-    if not parents:
-        raise ValueError("expected a parent for at least one field, got none")
-    found = {
-        name: Parent(given) if isinstance(given, str) else given for name, given in parents.items()
-    }
-    for parent in found.values():
-        column_of(parent.table, parent.id_column)
-    return found
 
 
 class _TwiceError(ValueError):

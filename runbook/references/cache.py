@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from threading import Lock
 
-from runbook.references.reference import Lookup, column_of
+from runbook.references.reference import Lookup, key_of
 
 
 class Cache:
@@ -31,7 +31,7 @@ class Cache:
             raise ValueError(
                 f"expected a positive number of rows and of seconds, got {most!r} and {seconds!r}"
             )
-        self._tables = frozenset(column_of(table, "id").table for table in tables)
+        self._tables = frozenset(key_of(table, "id").table for table in tables)
         self._most, self._seconds, self._clock = most, seconds, clock
         self._until: OrderedDict[Lookup, float] = OrderedDict()  # the least recently used first
         self._lock = Lock()
@@ -53,7 +53,7 @@ class Cache:
         with self._lock:
             until = self._clock() + self._seconds
             for lookup in found:
-                if lookup.column.table in self._tables:
+                if lookup.key.table in self._tables:
                     self._until[lookup] = until
                     self._until.move_to_end(lookup)
             while len(self._until) > self._most:

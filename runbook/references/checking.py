@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from runbook.references import existence
 from runbook.references.asking import Work
 from runbook.references.error import NO_ROW, InvalidReferenceError
-from runbook.references.reference import Lookup, Reference, column_of, lookup_of
+from runbook.references.reference import Lookup, Reference, key_of, lookup_of
 from runbook.references.setup import Setup
 
 MOST_REFERENCES = 1000  # distinct ones a call; a statement takes 65,535 parameters at most
@@ -34,7 +34,7 @@ def checked(references: Iterable[Reference], setup: Setup, *, lock: bool) -> Wor
     for item in references:
         lookup = lookup_of(item)
         if setup.declared is not None:
-            setup.declared.check(column_of(item.table, item.id_column))
+            setup.declared.check(key_of(item.table, item.id_column))
         if isinstance(lookup, Lookup):
             distinct[lookup] = None
         if len(distinct) > MOST_REFERENCES:  # a million of them is refused as early
@@ -68,7 +68,9 @@ def _looked_up(
             errors.append(InvalidReferenceError(item.field, item.value, item.table, reason))
     if setup.metrics is not None:
         failed = Counter((error.table, error.reason) for error in errors)
-        setup.metrics.count(Counter(item.table for item in items), failed)
+        # a reference that may be None and is refers to nothing
+        tables = Counter(i.table for i, lookup in zip(items, wanted, strict=True) if lookup)
+        setup.metrics.count(tables, failed)
     return Validation(tuple(errors))
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from psycopg import sql
 
-from runbook.references.asking import UNFIT, Question, Work
+from runbook.references.asking import UNFIT, Question, Work, identifier
 from runbook.references.reference import Column
 
 # a domain compares as its base type does
@@ -60,11 +60,7 @@ class ColumnType:
 
     @property
     def array(self) -> sql.Composed:
-        return sql.SQL("{}[]").format(sql.Identifier(self.schema, self.name))
-
-    @property
-    def identifier(self) -> sql.Identifier:
-        return sql.Identifier(self.schema, self.name)
+        return sql.SQL("{}[]").format(identifier(self.schema, self.name))
 
     def takes(self, kind: type) -> bool:
         """Whether values of a Python type can be compared with the column: str, int or UUID."""
@@ -90,8 +86,8 @@ def read(columns: Sequence[Column]) -> Work[dict[Column, ColumnType]]:
         if column not in found:
             # the server has its own words for what is missing, and for what may not be seen
             probe = sql.SQL("SELECT {} FROM {} LIMIT 0")
-            name = sql.Identifier(column.name)
-            yield Question(probe.format(name, sql.Identifier(*column.table)), [])
+            name = identifier(column.name)
+            yield Question(probe.format(name, identifier(*column.table)), [])
             raise LookupError(f"expected a column of a table, got {column.table}, {column.name!r}")
     return found
 

@@ -8,6 +8,7 @@ LONGEST = 100  # characters of a value that are shown; it may come from anybody
 
 NO_VALUE = "no value"
 WRONG_TYPE = "not of the column's type"
+SOME_VALUES = "a value for some of its columns only"
 NO_ROW = "no such row"
 STILL_REFERENCED = "still referenced"
 
@@ -26,31 +27,41 @@ class InvalidReferenceBody(TypedDict):
 class InvalidReferenceError(ValueError):
     """The value of ``field`` is no reference to a row of ``table``; ``reason`` says why.
 
+    Where several fields are the reference, ``fields`` has them one by one and ``field`` joined.
     Not named like Python's own ReferenceError, which is about weak references.
     """
 
     code: ClassVar[str] = "invalid_reference"
 
-    def __init__(self, field: str, value: object, table: str, reason: str = NO_ROW) -> None:
-        super().__init__(self._message(field, value, table, reason))
-        self.field = field
+    def __init__(
+        self, field: str | tuple[str, ...], value: object, table: str, reason: str = NO_ROW
+    ) -> None:
+        self.fields = (field,) if isinstance(field, str) else tuple(field)
+        self.field = ", ".join(self.fields)
         self.value = value
         self.table = table
         self.reason = reason
+        super().__init__(self._message(_cut(repr(self._shown()))))
 
-    @staticmethod
-    def _message(field: str, value: object, table: str, reason: str) -> str:
-        return f"{field}: expected a reference to {table}, got {_cut(repr(value))}: {reason}"
+    def _message(self, value: str) -> str:
+        return f"{self.field}: expected a reference to {self.table}, got {value}: {self.reason}"
+
+    def _shown(self) -> object:
+        """The value; several of them as the server writes them."""
+        if len(self.fields) == 1 or not isinstance(self.value, tuple | list):
+            return self.value
+        return ", ".join("null" if value is None else str(value) for value in self.value)
 
     def __reduce__(self) -> tuple[type[InvalidReferenceError], tuple[object, ...]]:
-        return type(self), (self.field, self.value, self.table, self.reason)
+        return type(self), (self.fields, self.value, self.table, self.reason)
 
     def to_json(self) -> InvalidReferenceBody:
         """What an HTTP handler answers with, ready for ``json.dumps``; all of it is valid UTF-8."""
+        shown = self._shown()
         return {
             "error": self.code,
             "field": self.field,
-            "value": None if self.value is None else _encodable(_cut(str(self.value))),
+            "value": None if shown is None else _encodable(_cut(str(shown))),
             "table": self.table,
             "reason": self.reason,
             "message": str(self),
@@ -63,13 +74,16 @@ class StillReferencedError(InvalidReferenceError):
     code: ClassVar[str] = "still_referenced"
 
     def __init__(
-        self, field: str, value: object, table: str, reason: str = STILL_REFERENCED
+        self,
+        field: str | tuple[str, ...],
+        value: object,
+        table: str,
+        reason: str = STILL_REFERENCED,
     ) -> None:
         super().__init__(field, value, table, reason)
 
-    @staticmethod
-    def _message(field: str, value: object, table: str, reason: str) -> str:
-        return f"{field}: expected no reference from {table}, got {_cut(repr(value))}: {reason}"
+    def _message(self, value: str) -> str:
+        return f"{self.field}: expected no reference from {self.table}, got {value}: {self.reason}"
 
 
 class UnknownParentError(ValueError):

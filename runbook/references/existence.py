@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from psycopg import sql
 
 from runbook.references import columns
-from runbook.references.asking import UNFIT, Answer, Question, Work
+from runbook.references.asking import UNFIT, Answer, Question, Work, identifier
 from runbook.references.error import NO_ROW, WRONG_TYPE
 from runbook.references.reference import Lookup
 
@@ -50,26 +50,34 @@ def _reasons(lookups: Sequence[Lookup], answer: Answer) -> dict[Lookup, str]:
 def _question(lookups: Sequence[Lookup], *, lock: bool) -> Question:
     strength = KEY_SHARE if lock else NOTHING
     rows = [
-        sql.SQL("EXISTS (SELECT FROM {} WHERE {} = %s{})").format(
-            sql.Identifier(*lookup.column.table), sql.Identifier(lookup.column.name), strength
+        sql.SQL("EXISTS (SELECT FROM {} WHERE {}{})").format(
+            identifier(*lookup.key.table),
+            sql.SQL(" AND ").join(
+                sql.SQL("{} = %s").format(identifier(name)) for name in lookup.key.names
+            ),
+            strength,
         )
         for lookup in lookups
     ]
     statement = sql.SQL("SELECT ARRAY[{}]").format(sql.SQL(", ").join(rows))
-    return Question(statement, [lookup.value for lookup in lookups])
+    return Question(statement, [value for lookup in lookups for value in lookup.values])
 
 
 def _unfit(lookups: Sequence[Lookup]) -> Work[set[Lookup]]:
-    """Those whose value the column's type refuses."""
-    wanted = list(dict.fromkeys(lookup.column for lookup in lookups))
-    types = yield from columns.read(wanted)
-    unfit = {lookup for lookup in lookups if not types[lookup.column].takes(lookup.kind)}
-    for kind in dict.fromkeys(types.values()):
+    """Those of whose values a column's type refuses one."""
+    parts = [
+        (lookup, *part)
+        for lookup in lookups
+        for part in zip(lookup.key.columns, lookup.kinds, lookup.values, strict=True)
+    ]
+    types = yield from columns.read(list(dict.fromkeys(column for _, column, _, _ in parts)))
+    unfit = {lookup for lookup, column, kind, _ in parts if not types[column].takes(kind)}
+    for of in dict.fromkeys(types.values()):
         texts: dict[str, list[Lookup]] = {}
-        for lookup in lookups:
-            if lookup.kind is str and types[lookup.column] == kind:
-                texts.setdefault(str(lookup.value), []).append(lookup)
+        for lookup, column, kind, value in parts:
+            if kind is str and types[column] == of:
+                texts.setdefault(str(value), []).append(lookup)
         if texts:
-            refused = yield from columns.refused(kind, list(texts))
+            refused = yield from columns.refused(of, list(texts))
             unfit |= {lookup for text in refused for lookup in texts[text]}
     return unfit

@@ -12,7 +12,7 @@ from runbook.references import batch, checking
 from runbook.references.asking import Source, answered
 from runbook.references.batch import CHUNK, MOST_ERRORS, BatchValidation
 from runbook.references.checking import Validation
-from runbook.references.reference import Parent, Reference
+from runbook.references.reference import Fields, Names, Parent, Reference
 from runbook.references.setup import PLAIN, Setup
 
 
@@ -20,13 +20,14 @@ def reference_exists(  # noqa: PLR0913 - all but the first three have a default
     source: Source,
     table: str,
     id: object,  # noqa: A002 - the column's name, as callers know it
-    id_column: str = "id",
+    id_column: Names = "id",
     *,
     lock: bool = False,
     setup: Setup = PLAIN,
 ) -> bool:
     """Whether ``table`` has a row whose ``id_column`` is ``id``.
 
+    Both are tuples in the same order where several columns are the key.
     ``lock`` keeps that row until the caller's transaction ends, see :func:`validate_references`.
     Raises :class:`InvalidReferenceError` for a value that cannot be a reference at all.
     """
@@ -58,7 +59,7 @@ def validate_references(
 def validate_batch_references(  # noqa: PLR0913 - all but the first three have a default
     source: Source,
     records: Iterable[Mapping[str, object]],
-    parents: Mapping[str, Parent | str],
+    parents: Mapping[Fields, Parent | str],
     *,
     lock: bool = False,
     chunk: int = CHUNK,
@@ -68,7 +69,9 @@ def validate_batch_references(  # noqa: PLR0913 - all but the first three have a
     """Check the fields of many records, ``chunk`` of them in one round trip.
 
     ``parents`` has the parent of each field to check: a :class:`Parent`, or a table whose key is
-    ``id``. Memory is that of one chunk and ``most_errors`` errors; failures beyond are counted.
+    ``id``. Several fields that are one reference are a tuple, and so is the parent's ``id_column``;
+    the parent's ``match`` says what None in some of them means. Memory is that of one chunk and
+    ``most_errors`` errors; failures beyond are counted.
     The cache of ``setup`` is not used. Raises as :func:`validate_references` does, and ValueError
     for a record that has no fields; then nothing is known about the records that follow.
     """

@@ -8,18 +8,18 @@ from psycopg_pool import ConnectionPool
 
 from runbook.references import Metrics, Parent, Setup
 from runbook.references.body import AccessCheck
-from runbook.references.wsgi import AccessMiddleware, ReferenceMiddleware
+from runbook.references.wsgi import AccessMiddleware, Environ, ReferenceMiddleware
 
 MEMBER = "SELECT FROM app.members WHERE workspace_id = %s AND user_id = %s"
 
 
 # --8<-- [start:access]
-def workspace_of(environ: dict) -> str | None:
+def workspace_of(environ: Environ) -> str | None:
     """The workspace that a request works in, from a header of its own."""
     return environ.get("HTTP_X_WORKSPACE_ID") or None
 
 
-def is_member(connection: Connection, environ: dict, workspace: str) -> bool:
+def is_member(connection: Connection, environ: Environ, workspace: str) -> bool:
     """Whether the caller belongs to the workspace; a real one takes the user from a session."""
     user = environ.get("HTTP_X_USER_ID", "")
     return connection.execute(MEMBER, [workspace, user]).fetchone() is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -13,19 +14,19 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from runbook.references import Metrics, Parent, Setup
-from runbook.references.asgi import AccessMiddleware, ReferenceMiddleware
+from runbook.references.asgi import AccessMiddleware, ReferenceMiddleware, Scope
 from runbook.references.body import AccessCheck
 
 MEMBER = "SELECT FROM app.members WHERE workspace_id = %s AND user_id = %s"
 
 
 # --8<-- [start:access]
-def workspace_of(scope: dict) -> str | None:
+def workspace_of(scope: Scope) -> str | None:
     """The workspace that a request works in, from a header of its own."""
     return dict(scope["headers"]).get(b"x-workspace-id", b"").decode("latin-1") or None
 
 
-async def is_member(connection: AsyncConnection, scope: dict, workspace: str) -> bool:
+async def is_member(connection: AsyncConnection[Any], scope: Scope, workspace: str) -> bool:
     """Whether the caller belongs to the workspace; a real one takes the user from a session."""
     user = dict(scope["headers"]).get(b"x-user-id", b"").decode("latin-1")
     cursor = await connection.execute(MEMBER, [workspace, user])

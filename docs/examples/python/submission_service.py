@@ -85,7 +85,7 @@ def create_atp_submission(
     """
     wanted = references(workflow, documents)
     submission = f"sub_{uuid4().hex}"
-    with translated(wanted), connection.transaction():
+    with translated(wanted, connection), connection.transaction():
         missing = validate_references(connection, wanted, lock=True).errors
         if missing:
             raise RefusedError(*missing)

@@ -111,7 +111,7 @@ def create_workflow_instance(connection: psycopg.Connection[Any], order: NewWork
     Where the database has the foreign keys as well, their refusal is the same kind of error:
     InvalidReferenceError.
     """
-    with translated(order.references()), connection.transaction():
+    with translated(order.references(), connection), connection.transaction():
         # first the lock, then the rules, then the row: all in one transaction
         missing = validate_references(connection, order.references(), lock=True).errors
         if missing:

@@ -3,13 +3,17 @@
 import type { Session } from "./database.js";
 import { InvalidReferenceError, UsageError, shown } from "./error.js";
 import { type Lookup, Lookups } from "./lookup.js";
-import type { KeyColumn, Parent } from "./parents.js";
+import { type Nullable, type Parent, type ParentKey, checkFields } from "./parents.js";
 import { type References, needTransaction } from "./references.js";
-import { NO_ROW, NO_VALUE, keyOf } from "./values.js";
+import { NO_ROW, keyOf } from "./values.js";
 
-/** The parent of a field; an optional one may be null or absent. */
-export interface BatchParent extends Parent {
-  optional?: boolean;
+/**
+ * The parent of a field; an optional one may be null or absent.
+ *
+ * `fields` has several fields that are one reference, in the order of `idColumn`.
+ */
+export interface BatchParent extends Parent, Nullable {
+  fields?: readonly string[];
 }
 
 /** The record at `index`, counted from 0, and what is wrong with one of its fields. */
@@ -35,10 +39,11 @@ export interface BatchOptions {
   mostErrors?: number;
 }
 
+/** A field to check, or several that are one reference. */
 interface Field {
-  name: string;
+  names: readonly string[];
   parent: BatchParent;
-  column: KeyColumn;
+  key: ParentKey;
 }
 
 /** A record's fields that are to be looked up, in the order of the parents. */
@@ -64,11 +69,16 @@ export async function validateBatchReferences(
     throw new UsageError(`expected a chunk of at least 1 record, got ${chunk}`);
   }
   needTransaction(session, lock);
-  const columns = await references.keyColumns(
+  named.forEach(([name, parent]) => checkFields(parent.fields ?? [name], parent));
+  const keys = await references.parentKeys(
     session,
     named.map(([, parent]) => parent),
   );
-  const fields = named.map(([name, parent], place) => ({ name, parent, column: columns[place]! }));
+  const fields = named.map(([name, parent], place) => ({
+    names: parent.fields ?? [name],
+    parent,
+    key: keys[place]!,
+  }));
   const result: BatchValidation = { valid: true, checked: 0, failed: 0, errors: [] };
   for await (const places of chunks(records, fields, chunk, result)) {
     for (const { index, error } of await faults(references, session, places, lock)) {
@@ -96,9 +106,7 @@ async function* chunks(
       throw new UsageError(`expected a record with fields at index ${index}, got ${shown(record)}`);
     }
     for (const field of fields) {
-      // its own fields alone: every object has inherited ones
-      const value = Object.hasOwn(record, field.name) ? (record as Values)[field.name] : null;
-      places.push({ index, field, value });
+      places.push({ index, field, value: valueOf(record as Values, field) });
     }
     if (result.checked % chunk === 0) {
       yield places;
@@ -110,26 +118,33 @@ async function* chunks(
 
 type Values = Record<string, unknown>;
 
+function valueOf(record: Values, { names, parent: { idColumn } }: Field): unknown {
+  // its own fields alone: every object has inherited ones
+  const values = names.map((name) => (Object.hasOwn(record, name) ? record[name] : null));
+  return Array.isArray(idColumn) ? values : values[0];
+}
+
 async function faults(
   references: References,
   session: Session,
   places: readonly Place[],
   lock: boolean,
 ): Promise<BatchError[]> {
-  const lookups: Lookup[] = places.map(({ field: { column }, value }) => ({
-    column,
-    key: keyOf(value, column),
+  const lookups: Lookup[] = places.map(({ field: { key, parent }, value }) => ({
+    parent: key,
+    key: keyOf(value, key, parent, Array.isArray(parent.idColumn)),
   }));
   const missing = await new Lookups(lookups).missing(session, lock);
-  return places.flatMap(({ index, field: { name, parent }, value }, place) => {
-    const fault = lookups[place]?.key.fault ?? (missing[place] ? NO_ROW : undefined);
-    if (fault === NO_VALUE && parent.optional && (value === null || value === undefined)) {
-      return [];
+  return places.flatMap(({ index, field: { names, parent }, value }, place) => {
+    const { fault: unfit, texts } = lookups[place]!.key;
+    const fault = unfit ?? (missing[place] ? NO_ROW : undefined);
+    if (fault === undefined && texts === undefined) {
+      return []; // it refers to nothing
     }
     references.metrics?.count(parent.table, fault);
     if (fault === undefined) {
       return [];
     }
-    return [{ index, error: new InvalidReferenceError(name, value, parent.table, fault) }];
+    return [{ index, error: new InvalidReferenceError(names, value, parent.table, fault) }];
   });
 }

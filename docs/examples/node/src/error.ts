@@ -20,25 +20,30 @@ export interface InvalidReferenceBody {
 /**
  * The value of `field` is no reference to a row of `table`; `reason` says why.
  *
+ * Where several fields are the reference, `fields` has them one by one and `field` joined.
  * Not named like JavaScript's own ReferenceError, which is about variables.
  */
 export class InvalidReferenceError extends Error {
   override readonly name: string = "InvalidReferenceError";
   readonly code: InvalidReferenceBody["error"] = "invalid_reference";
   readonly field: string;
+  readonly fields: readonly string[];
   readonly value: unknown;
   readonly table: string;
   readonly reason: string;
 
   constructor(
-    field: string,
+    field: string | readonly string[],
     value: unknown,
     table: string,
     reason: string = "no such row",
     expected: string = `a reference to ${table}`,
   ) {
-    super(`${field}: expected ${expected}, got ${shown(value)}: ${reason}`);
-    this.field = field;
+    const fields = [field].flat();
+    const joined = fields.join(", ");
+    super(`${joined}: expected ${expected}, got ${shown(asOne(fields, value))}: ${reason}`);
+    this.field = joined;
+    this.fields = fields;
     this.value = value;
     this.table = table;
     this.reason = reason;
@@ -46,7 +51,8 @@ export class InvalidReferenceError extends Error {
 
   /** What an HTTP handler answers with; JSON.stringify calls it. */
   toJSON(): InvalidReferenceBody {
-    const { code, field, value, table, reason, message } = this;
+    const { code, field, table, reason, message } = this;
+    const value = asOne(this.fields, this.value);
     const text = value === null || value === undefined ? null : cut(plain(value));
     return { error: code, field, value: text, table, reason, message };
   }
@@ -57,7 +63,7 @@ export class StillReferencedError extends InvalidReferenceError {
   override readonly name: string = "StillReferencedError";
   override readonly code = "still_referenced";
 
-  constructor(field: string, value: unknown, table: string) {
+  constructor(field: string | readonly string[], value: unknown, table: string) {
     super(field, value, table, "still referenced", `no reference from ${table}`);
   }
 }
@@ -71,6 +77,12 @@ export class RefusedError extends Error {
     super(errors.map((error) => error.message).join("; "));
     this.errors = errors;
   }
+}
+
+/** The value; several of them as the server writes them. */
+function asOne(fields: readonly string[], value: unknown): unknown {
+  const several = fields.length > 1 && Array.isArray(value);
+  return several ? value.map((part) => (part == null ? "null" : plain(part))).join(", ") : value;
 }
 
 /** A value as a message shows it: text in quotes, and cut where it is long. */

@@ -5,7 +5,7 @@ import type { NextFunction, Request, RequestHandler, Response } from "express";
 import type { BatchParent } from "./batch.js";
 import type { Session } from "./database.js";
 import { InvalidReferenceError, RefusedError } from "./error.js";
-import type { References } from "./references.js";
+import type { Reference, References } from "./references.js";
 import { NO_ROW } from "./values.js";
 
 /**
@@ -26,10 +26,7 @@ export function validateBody(
       return;
     }
     const fields = new Map(Object.entries(body));
-    const wanted = Object.entries(parents)
-      .filter(([field]) => request.method !== "PATCH" || fields.has(field))
-      .map(([field, parent]) => ({ ...parent, field, value: fields.get(field) ?? null }))
-      .filter(({ optional, value }) => !(optional && value === null));
+    const wanted = referencesOf(fields, parents, request.method === "PATCH");
     const { valid, errors } = await references.validateReferences(session, wanted);
     if (valid) {
       next();
@@ -37,6 +34,33 @@ export function validateBody(
       response.status(400).json({ error: "invalid_references", errors });
     }
   };
+}
+
+/**
+ * The references of a body by its fields' parents.
+ *
+ * With `partial` an absent field is left alone: where others of the same key are there, it takes a
+ * null among them to know that they refer to nothing, and otherwise all of them.
+ */
+function referencesOf(
+  body: ReadonlyMap<string, unknown>,
+  parents: Readonly<Record<string, BatchParent>>,
+  partial: boolean,
+): Reference[] {
+  return Object.entries(parents).flatMap(([name, { fields = [name], ...parent }]) => {
+    const values = fields.map((field) => body.get(field) ?? null);
+    const given = fields.filter((field) => body.has(field));
+    const { idColumn, optional = false, match = "simple" } = parent;
+    const reference: Reference = Array.isArray(idColumn)
+      ? { ...parent, field: fields, value: values }
+      : { ...parent, field: name, value: values[0] };
+    if (!partial || given.length === fields.length) {
+      return [reference];
+    }
+    const nothing =
+      optional && match === "simple" && given.some((field) => body.get(field) === null);
+    return given.length === 0 || nothing ? [] : [{ ...reference, optional: false, match: "full" }];
+  });
 }
 
 /** The config version that the body names exists; answers 400 otherwise. */

@@ -5,12 +5,26 @@ import pg from "pg";
 import type { Session } from "./database.js";
 import { UsageError, shown } from "./error.js";
 
+const MOST_COLUMNS = 32; // a foreign key of PostgreSQL has no more
 const LONGEST_NAME = 63; // bytes; PostgreSQL cuts a longer identifier, and it names another table
 
-/** A key column that others refer to; without a schema the search path decides. */
+/**
+ * A key that others refer to; without a schema the search path decides.
+ *
+ * Where several columns are the key, `idColumn` lists them.
+ */
 export interface Parent {
   table: string;
-  idColumn?: string;
+  idColumn?: string | readonly string[];
+}
+
+/**
+ * Whether a reference may be null; of several fields `match` says as PostgreSQL does what null
+ * means: "simple", one null is enough to refer to nothing; "full", all of them or none.
+ */
+export interface Nullable {
+  optional?: boolean;
+  match?: "simple" | "full";
 }
 
 /** The table or column is none of those that the application declared. */
@@ -22,17 +36,22 @@ export class UnknownParentError extends UsageError {
 export interface Quoted {
   label: string;
   table: string;
-  column: string;
+  columns: readonly string[];
 }
 
 /** What the values of a key column are: it says which of them can be one at all. */
 export type Kind = "uuid" | "integer" | "text";
 
-/** A parent with its key's type, which is SQL too; `bits` is the size of an integer. */
-export interface KeyColumn extends Quoted {
+/** The type of a key column, which is SQL too; `bits` is the size of an integer. */
+export interface KeyType {
   type: string;
   kind: Kind;
   bits: bigint;
+}
+
+/** A parent with the types of its key's columns. */
+export interface ParentKey extends Quoted {
+  types: readonly KeyType[];
 }
 
 const KINDS: Readonly<Record<string, [Kind, bigint]>> = {
@@ -56,14 +75,37 @@ export function quoted({ table, idColumn = "id" }: Parent): Quoted {
   if (parts.length > 2 || !parts.every(isName)) {
     throw new UsageError(`expected a table or schema.table, got ${shown(table)}`);
   }
-  if (!isName(idColumn)) {
-    throw new UsageError(`expected a column, got ${shown(idColumn)}`);
+  const columns = [idColumn].flat();
+  for (const column of columns) {
+    if (!isName(column)) {
+      throw new UsageError(`expected a column, got ${shown(column)}`);
+    }
+  }
+  if (new Set(columns).size < columns.length || !columns.length || columns.length > MOST_COLUMNS) {
+    throw new UsageError(
+      `expected 1 to ${MOST_COLUMNS} different columns, got ${shown(columns.join(", "))}`,
+    );
   }
   return {
-    label: `${table}(${idColumn})`,
+    label: `${table}(${columns.join(", ")})`,
     table: parts.map((part) => pg.escapeIdentifier(part)).join("."),
-    column: pg.escapeIdentifier(idColumn),
+    columns: columns.map((column) => pg.escapeIdentifier(column)),
   };
+}
+
+/** Refuses fields that are not as many as the key's columns, and a match that is none. */
+export function checkFields(fields: readonly string[], of: Parent & Nullable): void {
+  const { table, idColumn = "id", match = "simple" } = of;
+  const columns = [idColumn].flat();
+  if (fields.length !== columns.length) {
+    throw new UsageError(
+      `expected a field for each column of ${table}(${columns.join(", ")}),` +
+        ` got ${shown(fields.join(", "))}`,
+    );
+  }
+  if (match !== "simple" && match !== "full") {
+    throw new UsageError(`expected 'simple' or 'full' as the match, got ${shown(match)}`);
+  }
 }
 
 /** Refuses a parent that is none of `declared`; undefined allows every table. */
@@ -79,9 +121,9 @@ export function allow({ label }: Quoted, declared: readonly string[] | undefined
 export async function readTypes(
   session: Session,
   parents: readonly Quoted[],
-): Promise<KeyColumn[]> {
-  const types = parents.map(
-    ({ table, column }) => `pg_typeof((SELECT p.${column} FROM ${table} AS p LIMIT 0))::oid`,
+): Promise<ParentKey[]> {
+  const types = parents.flatMap(({ table, columns }) =>
+    columns.map((column) => `pg_typeof((SELECT p.${column} FROM ${table} AS p LIMIT 0))::oid`),
   );
   // without its length: as an array of character every value would be cut to one
   const rows = await session.query(
@@ -92,14 +134,18 @@ export async function readTypes(
          ON t.oid = CASE d.typtype WHEN 'd' THEN d.typbasetype ELSE d.oid END
       ORDER BY w.place`,
   );
-  return parents.map((parent, place) => {
-    const { name, type } = rows[place] ?? {};
-    const [kind, bits] = KINDS[String(name)] ?? [];
-    if (kind === undefined || bits === undefined) {
-      throw new UsageError(
-        `expected a key of type uuid, integer or text, got ${type} of ${parent.label}`,
-      );
-    }
-    return { ...parent, type: String(type), kind, bits };
-  });
+  const read = rows.values();
+  return parents.map((parent) => ({
+    ...parent,
+    types: parent.columns.map(() => {
+      const { name, type } = read.next().value ?? {};
+      const [kind, bits] = KINDS[String(name)] ?? [];
+      if (kind === undefined || bits === undefined) {
+        throw new UsageError(
+          `expected a key of type uuid, integer or text, got ${type} of ${parent.label}`,
+        );
+      }
+      return { type: String(type), kind, bits };
+    }),
+  }));
 }

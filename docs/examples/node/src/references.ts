@@ -3,16 +3,28 @@
 import type { Cache } from "./cache.js";
 import type { Session } from "./database.js";
 import { InvalidReferenceError, UsageError } from "./error.js";
-import { Lookups } from "./lookup.js";
+import { Lookups, joined } from "./lookup.js";
 import type { Metrics } from "./metrics.js";
-import { type KeyColumn, type Parent, allow, quoted, readTypes } from "./parents.js";
+import {
+  type Nullable,
+  type Parent,
+  type ParentKey,
+  allow,
+  checkFields,
+  quoted,
+  readTypes,
+} from "./parents.js";
 import { NO_ROW, keyOf } from "./values.js";
 
 export const MOST_REFERENCES = 1000; // distinct ones a call
 
-/** A value of `field` that should be the `idColumn` of a row of `table`. */
-export interface Reference extends Parent {
-  field: string;
+/**
+ * A value of `field` that should be the `idColumn` of a row of `table`.
+ *
+ * Where several columns are the key, `field`, `value` and `idColumn` are lists in the same order.
+ */
+export interface Reference extends Parent, Nullable {
+  field: string | readonly string[];
   value: unknown;
 }
 
@@ -43,7 +55,7 @@ export class References {
   readonly metrics: Metrics | undefined;
   private readonly cache: Cache | undefined;
   private readonly declared: readonly string[] | undefined;
-  private readonly types = new Map<string, KeyColumn>();
+  private readonly types = new Map<string, ParentKey>();
 
   constructor({ declared, metrics, cache }: Settings = {}) {
     this.cache = cache;
@@ -56,7 +68,7 @@ export class References {
     session: Session,
     table: string,
     id: unknown,
-    idColumn: string = "id",
+    idColumn: string | readonly string[] = "id",
     options: Options = {},
   ): Promise<boolean> {
     const reference = { field: idColumn, value: id, table, idColumn };
@@ -75,37 +87,45 @@ export class References {
   ): Promise<Validation> {
     needTransaction(session, lock);
     atMost(references);
-    const columns = await this.keyColumns(session, references);
-    const lookups = references.map(({ value }, place) => {
-      const column = columns[place]!;
-      return { column, key: keyOf(value, column) };
+    references.forEach((reference) => {
+      const { field, idColumn = "id" } = reference;
+      checkFields([typeof field === "string" ? idColumn : field].flat(), reference);
+    });
+    const parents = await this.parentKeys(session, references);
+    const lookups = references.map((reference, place) => {
+      const { value, idColumn } = reference;
+      const parent = parents[place]!;
+      return { parent, key: keyOf(value, parent, reference, Array.isArray(idColumn)) };
     });
     const known = lookups.map(
-      ({ column: { label }, key: { text } }) =>
-        !lock && text !== undefined && this.cache?.knows(label, text),
+      ({ parent: { label }, key: { texts } }) =>
+        !lock && texts !== undefined && this.cache?.knows(label, joined(texts)),
     );
     const missing = await new Lookups(lookups, known).missing(session, lock);
     const errors = references.flatMap(({ field, value, table }, place) => {
-      const { column, key } = lookups[place]!;
+      const { parent, key } = lookups[place]!;
       const fault = key.fault ?? (missing[place] ? NO_ROW : undefined);
+      if (fault === undefined && key.texts === undefined) {
+        return []; // it refers to nothing
+      }
       this.metrics?.count(table, fault);
-      if (fault === undefined && key.text !== undefined && !known[place]) {
-        this.cache?.add(column.label, key.text);
+      if (key.texts !== undefined && fault === undefined && !known[place]) {
+        this.cache?.add(parent.label, joined(key.texts));
       }
       return fault === undefined ? [] : [new InvalidReferenceError(field, value, table, fault)];
     });
     return { valid: errors.length === 0, errors };
   }
 
-  /** The key column of each parent; a round trip more where one is asked for the first time. */
-  async keyColumns(session: Session, parents: readonly Parent[]): Promise<KeyColumn[]> {
+  /** The key of each parent; a round trip more where one is asked for the first time. */
+  async parentKeys(session: Session, parents: readonly Parent[]): Promise<ParentKey[]> {
     const names = parents.map((parent) => quoted(parent));
     names.forEach((name) => allow(name, this.declared));
     const unread = new Map(names.map((name) => [name.label, name]));
     this.types.forEach((_, label) => unread.delete(label));
     if (unread.size > 0) {
       const read = await readTypes(session, [...unread.values()]);
-      read.forEach((column) => this.types.set(column.label, column));
+      read.forEach((key) => this.types.set(key.label, key));
     }
     return names.map(({ label }) => this.types.get(label)!);
   }
@@ -124,11 +144,12 @@ function atMost(references: readonly Reference[]): void {
   const distinct = new Map<string, Set<unknown>>();
   let count = 0;
   for (const { table, idColumn = "id", value } of references) {
-    const label = `${table}(${idColumn})`;
+    const label = `${table}(${[idColumn].flat().join(", ")})`;
     const values = distinct.get(label) ?? new Set();
     distinct.set(label, values);
-    count += values.has(value) ? 0 : 1;
-    values.add(value);
+    const one: unknown = Array.isArray(value) ? joined(value.map(String)) : value;
+    count += values.has(one) ? 0 : 1;
+    values.add(one);
     if (count > MOST_REFERENCES) {
       throw new UsageError(
         `expected at most ${MOST_REFERENCES.toLocaleString("en-US")} distinct references, got more;` +

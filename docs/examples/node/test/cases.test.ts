@@ -5,7 +5,7 @@ import { afterAll, expect, test } from "vitest";
 import { type BatchParent, validateBatchReferences } from "../src/batch.js";
 import type { Database, Session } from "../src/database.js";
 import { InvalidReferenceError, RefusedError, UsageError } from "../src/error.js";
-import { type Parent, UnknownParentError } from "../src/parents.js";
+import { UnknownParentError } from "../src/parents.js";
 import { deletePolicy } from "../src/policy-service.js";
 import { References } from "../src/references.js";
 import { translated } from "../src/refusal.js";
@@ -23,10 +23,10 @@ interface Outcome {
   failed?: number;
 }
 
-const parent = (item: Values): Parent => ({
+const parent = (item: Values): BatchParent => ({
   ...item,
   table: String(item["table"]),
-  ...("column" in item ? { idColumn: String(item["column"]) } : {}),
+  ...("column" in item ? { idColumn: item["column"] as string | string[] } : {}),
 });
 const body = (error: InvalidReferenceError): Values => JSON.parse(JSON.stringify(error)) as Values;
 
@@ -50,13 +50,13 @@ const CALLS: Record<string, Call> = {
     const options = { lock: Boolean(lock) };
     const checks = references(given);
     return {
-      ok: await checks.referenceExists(session, String(of), value, String(column), options),
+      ok: await checks.referenceExists(session, String(of), value, column as string, options),
     };
   },
   async validate_references(_, session, given) {
     const wanted = (given["references"] as Values[]).map((item) => ({
       ...parent(item),
-      field: String(item["field"]),
+      field: item["field"] as string | string[],
       value: item["value"],
     }));
     const options = { lock: Boolean(given["lock"]) };
@@ -68,7 +68,7 @@ const CALLS: Record<string, Call> = {
     const parents = Object.fromEntries(
       Object.entries(given["parents"] as Record<string, Values>).map(([field, item]) => [
         field,
-        parent(item) as BatchParent,
+        parent(item),
       ]),
     );
     const { chunk, most_errors: mostErrors } = given as Record<string, number | undefined>;

@@ -1,5 +1,7 @@
 /** What the table of cases does not say: round trips, locks, cache, metrics, messages. */
 
+import { readFileSync } from "node:fs";
+
 import { afterAll, expect, test } from "vitest";
 
 import { validateBatchReferences } from "../src/batch.js";
@@ -10,6 +12,7 @@ import { Metrics } from "../src/metrics.js";
 import { References } from "../src/references.js";
 import { translated } from "../src/refusal.js";
 import { count, database, pool, rolledBack } from "./database.js";
+import { ROOT } from "./table.js";
 
 afterAll(() => pool.end());
 
@@ -211,7 +214,7 @@ test("a refusal is told apart where both columns have the same name", async () =
     translated(database, await pool.query(text).catch((error: unknown) => error));
   try {
     expect(await refusal("INSERT INTO shop.person_detail VALUES ('none')")).toMatchObject({
-      message: "user_id: expected a reference to person, got 'none': no such row",
+      message: "user_id: expected a reference to shop.person, got 'none': no such row",
     });
     await pool.query("INSERT INTO shop.person VALUES ('u)=(1')");
     await pool.query("INSERT INTO shop.person_detail VALUES ('u)=(1')");
@@ -222,6 +225,94 @@ test("a refusal is told apart where both columns have the same name", async () =
     });
   } finally {
     await pool.query("DROP TABLE shop.person_detail, shop.person");
+  }
+});
+
+const SLOTS = { table: "shop.slots", idColumn: ["shelf", "name"] };
+
+test("several columns are one reference: one round trip, one row remembered", async () => {
+  const session = counting();
+  const cache = new Cache([SLOTS]);
+  const references = new References({ cache, declared: [SLOTS] });
+  const wanted = [
+    { ...SLOTS, field: ["a", "b"], value: [1, "a"] },
+    { ...SLOTS, field: ["a", "b"], value: ["1", "a"] },
+    { ...SLOTS, field: ["a", "b"], value: [7, null], optional: true },
+  ];
+  expect((await references.validateReferences(session, wanted)).valid).toBe(true);
+  expect([session.asked, cache.size]).toEqual([2, 1]);
+  await references.validateReferences(session, wanted);
+  expect(session.asked).toBe(2);
+  const found = await references.validateReferences(session, [
+    { ...SLOTS, field: ["a", "b"], value: [1, "x"] },
+  ]);
+  expect(found.errors.map(({ fields, value }) => ({ fields, value }))).toEqual([
+    { fields: ["a", "b"], value: [1, "x"] },
+  ]);
+});
+
+test("a lock on several columns keeps the row", async () => {
+  await database.transaction(async (session) => {
+    const wanted = [{ ...SLOTS, field: ["a", "b"], value: [1, "a"] }];
+    await new References().validateReferences(session, wanted, { lock: true });
+    const free = "SELECT count(*) FROM (SELECT FROM shop.slots FOR UPDATE SKIP LOCKED) AS s";
+    expect(await count(database, free)).toBe(5);
+  });
+});
+
+test("more references of several columns than a call takes", async () => {
+  const wanted = Array.from({ length: 1001 }, (_, number) => ({
+    ...SLOTS,
+    field: ["a", "b"],
+    value: [number, "a"],
+  }));
+  await expect(new References().validateReferences(database, wanted)).rejects.toThrow(
+    "expected at most 1,000 distinct references, got more; give them to the batch validator",
+  );
+});
+
+/** The texts of a foreign key's refusal in all languages of the server. */
+const { languages } = JSON.parse(
+  readFileSync(new URL("tests/cases/refusals.json", ROOT), "utf-8"),
+) as { languages: Record<string, Record<"insert" | "delete" | "detach", string[]>> };
+
+function written(template: string | undefined, ...names: string[]): string {
+  let next = 0;
+  return (template ?? "").replaceAll(/%(?:(\d)\$)?s/g, (_, place?: string) =>
+    String(names[place === undefined ? next++ : Number(place) - 1]),
+  );
+}
+
+test.each(Object.keys(languages))("a refusal in the language %s", async (language) => {
+  for (const table of ["child", "parent", "table", "Schlüssel", "of (all)"]) {
+    for (const up of ["up", "id"]) {
+      const key = { columns: [up], references: ["id"], schema: "s", parent: "parent" };
+      const session = { inTransaction: false, query: async () => [key] };
+      const said = { code: "23503", schema: "c", table, constraint: "fk" };
+      const names = {
+        insert: [table, "fk"],
+        delete: ["parent", "fk", table],
+        detach: ["part", "fk"],
+      };
+      for (const kind of ["insert", "delete", "detach"] as const) {
+        const [message, detail, blind] = languages[language]?.[kind] ?? [];
+        const [field, other] = kind === "insert" ? [up, "parent"] : ["id", table];
+        const value = `v (up)=(1) (id)=("${table}"`;
+        for (const [text, shown] of [
+          [written(detail, field, value, other), value],
+          [written(blind, other), null],
+        ] as const) {
+          const error = Object.assign(new Error(written(message, ...names[kind])), said);
+          const found = await translated(session, Object.assign(error, { detail: text }));
+          expect(found, text).toMatchObject({
+            name: kind === "insert" ? "InvalidReferenceError" : "StillReferencedError",
+            field,
+            value: shown,
+            table: kind === "insert" ? "s.parent" : `c.${table}`,
+          });
+        }
+      }
+    }
   }
 });
 

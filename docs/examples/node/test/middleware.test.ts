@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { application } from "../src/app.js";
 import {
   answerInvalidReferences,
+  validateBody,
   validateConfigVersionReference,
   validateWorkspaceAccess,
 } from "../src/middleware.js";
@@ -37,6 +38,16 @@ beforeAll(async () => {
   app.patch("/workspaces/:workspace_id/imports", access, config, (_, response) => {
     response.json({});
   });
+  const slot = { table: "shop.slots", idColumn: ["shelf", "name"], fields: ["shelf", "slot"] };
+  for (const [path, parent] of Object.entries({
+    "/parts": slot,
+    "/simple": { ...slot, optional: true },
+    "/full": { ...slot, optional: true, match: "full" as const },
+  })) {
+    app.all(path, validateBody(references, database, { slot: parent }), (_, response) => {
+      response.json({ errors: [] });
+    });
+  }
   app.post("/workflows", async (request, response) => {
     const id = await createWorkflowInstance(database, references, request.body);
     response.status(201).json({ id });
@@ -115,6 +126,33 @@ test.each([undefined, []])("a body that is no object: %j", async (body) => {
     400,
     { error: "invalid_body", message: "expected a JSON object as the body" },
   ]);
+});
+
+const [NO_ROW, NO_VALUE, SOME] = [
+  "no such row",
+  "no value",
+  "a value for some of its columns only",
+];
+
+test.each([
+  ["POST", { shelf: 1, slot: "a" }, undefined, undefined, undefined],
+  ["POST", { shelf: 1, slot: "none" }, NO_ROW, NO_ROW, NO_ROW],
+  ["POST", { shelf: 1 }, NO_VALUE, undefined, SOME],
+  ["POST", {}, NO_VALUE, undefined, undefined],
+  ["PATCH", {}, undefined, undefined, undefined],
+  ["PATCH", { slot: "b" }, SOME, SOME, SOME],
+  ["PATCH", { slot: null }, NO_VALUE, undefined, NO_VALUE],
+  ["PATCH", { shelf: 1, slot: "none" }, NO_ROW, NO_ROW, NO_ROW],
+])("several fields are one reference: %s %j", async (method, body, ...reasons) => {
+  for (const [place, path] of ["/parts", "/simple", "/full"].entries()) {
+    const [status, found] = await ask(method, path, body);
+    const { errors } = found as { errors: { field: string; reason: string }[] };
+    const reason = reasons[place];
+    expect(status).toBe(reason === undefined ? 200 : 400);
+    expect(errors.map((error) => [error.field, error.reason])).toEqual(
+      reason === undefined ? [] : [["shelf, slot", reason]],
+    );
+  }
 });
 
 test("a field that is absent is left alone in a PATCH, and nowhere else", async () => {
