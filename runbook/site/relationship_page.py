@@ -233,7 +233,7 @@ def _checks(row: Row, naming: Naming) -> str:
 
 
 def _home(environment: str) -> str:
-    return f'<a href="../../{environment}/">{markup.text(environment)}</a>'
+    return f'<a href="../{environment}/">{markup.text(environment)}</a>'
 
 
 def naming(runs: Mapping[str, RunRecord]) -> Naming:
