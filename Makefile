@@ -64,7 +64,7 @@ bench: $(INSTALLED)
 	"$(BIN)/python" -m tests.bench.references
 
 score: $(INSTALLED)
-	"$(BIN)/python" -m tests.score $(SCHEMAS)
+	"$(BIN)/python" -m tests.score --leave-one-out $(SCHEMAS)
 
 bench-site: $(INSTALLED)
 	"$(BIN)/python" -m tests.bench.site

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from runbook import charts
+from runbook.discovery.proposal import Found
+from runbook.schema import Shape
 from tests.bench import results
 from tests.bench.results import Value
 from tests.conftest import ROOT
-from tests.score import fit, layout, others, rows, tracks
+from tests.score import adjudicated, fit, layout, others, rows, tracks
 from tests.score.layout import Known
 from tests.score.measure import Score, macro, micro, score
 from tests.score.rows import WithRows
@@ -57,13 +59,40 @@ def of_tracks(known: Sequence[Known], found: Tracks, seconds: float) -> dict[str
         "score.polymorphic_proposed": found.polymorphic_proposed,
     }
     facts |= of_score("micro", micro(found.ddl.values()))
-    facts |= of_score("accepted", micro(found.accepted.values()))
+    facts |= of_accepted("accepted", known, found.accepted)
     facts |= of_score("composite", micro(found.composite.values()))
     for name, each in found.ddl.items():
         facts |= of_score(f"of.{name}", each)
     for low, right, of in calibration(found):
         facts |= {f"score.at.{low:.1f}.share": right, f"score.at.{low:.1f}.proposals": of}
     return facts
+
+
+def of_accepted(
+    head: str, known: Sequence[Known], proposed: Mapping[str, frozenset[Shape]]
+) -> dict[str, Value]:
+    """The tier that is taken without a person: against declared keys, then adjudicated."""
+    answers = {each.name: each.answer for each in known}
+    strict = [score(shapes, answers[name]) for name, shapes in proposed.items()]
+    judged = adjudicated.judge(proposed, answers, adjudicated.read())
+    return of_score(head, micro(strict)) | {
+        f"score.{head}.proposals": judged.proposals,
+        f"score.{head}.adjudicated.precision": results.rounded(judged.precision),
+        f"score.{head}.adjudicated.references": judged.references,
+        f"score.{head}.adjudicated.wrong": judged.wrong,
+        f"score.{head}.adjudicated.undecided": judged.undecided,
+        f"score.{head}.adjudicated.without_entry": judged.without_entry,
+    }
+
+
+def of_unseen(known: Sequence[Known], found: Mapping[str, Found]) -> dict[str, Value]:
+    """What is found with weights that were fitted to the other schemas alone."""
+    scores = [score(tracks.proposed(found[each.name]), each.answer) for each in known]
+    accepted = {name: tracks.accepted(each) for name, each in found.items()}
+    return {
+        "score.unseen.macro": results.rounded(macro(scores)),
+        "score.unseen.micro": results.rounded(micro(scores).f1),
+    } | of_accepted("unseen.accepted", known, accepted)
 
 
 def calibration(found: Tracks) -> list[tuple[float, float, int]]:
@@ -92,11 +121,14 @@ def of_rows(found: Sequence[WithRows]) -> dict[str, Value]:
     facts: dict[str, Value] = {
         "score.data.macro": results.rounded(macro(each.score for each in found)),
         "score.data.schemas": len(found),
+        "score.hashed.macro": results.rounded(macro(each.hashed for each in found)),
+        "score.hashed.proposals": micro(each.hashed for each in found).proposed,
     }
     for each in found:
         facts[f"score.data.{each.name}.f1"] = results.rounded(each.score.f1)
         facts[f"score.data.{each.name}.seconds"] = results.rounded(each.seconds)
         facts[f"score.data.{each.name}.tests"] = each.tests
+        facts[f"score.hashed.{each.name}.f1"] = results.rounded(each.hashed.f1)
     for number, share in enumerate(rows.SHARES):
         head = f"score.orphans.{str(share * 100).rstrip('0').rstrip('.').replace('.', '_')}"
         injected = [each.injections[number] for each in found]
@@ -136,9 +168,7 @@ def main() -> None:
     found = tracks.measure(known)
     facts = of_tracks(known, found, time.perf_counter() - started) | of_others(known)
     if given.leave_one_out:
-        unseen = fit.leave_one_out(known)
-        facts["score.unseen.macro"] = results.rounded(macro(unseen.values()))
-        facts["score.unseen.micro"] = results.rounded(micro(unseen.values()).f1)
+        facts |= of_unseen(known, fit.leave_one_out(known))
     if not given.no_data and any(each.data for each in known):
         facts |= of_rows(list(rows.measure(known)))
     show(facts, say)

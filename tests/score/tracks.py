@@ -17,11 +17,11 @@ SEEDS = range(5)
 
 @dataclass
 class Tracks:
-    """Scores by the schema's name."""
+    """Scores by the schema's name; of the accepted tier the proposals themselves."""
 
     ddl: dict[str, Score] = field(default_factory=dict)
     scrubbed: dict[str, Score] = field(default_factory=dict)
-    accepted: dict[str, Score] = field(default_factory=dict)
+    accepted: dict[str, frozenset[Shape]] = field(default_factory=dict)
     composite: dict[str, Score] = field(default_factory=dict)
     half: dict[str, list[Score]] = field(default_factory=dict)  # of the keys taken away
     half_whole: dict[str, list[Score]] = field(default_factory=dict)  # of all keys
@@ -33,6 +33,11 @@ class Tracks:
 def proposed(found: Found) -> frozenset[Shape]:
     """What counts as proposed: all but the tier that has to be looked at twice."""
     return frozenset(each.shape for each in found.proposals if each.tier is not Tier.POSSIBLE)
+
+
+def accepted(found: Found) -> frozenset[Shape]:
+    """What would be taken without a person."""
+    return frozenset(each.shape for each in found.of(Tier.ACCEPTED))
 
 
 def measure(schemas: Iterable[Known], weights: Mapping[str, float] = WEIGHTS) -> Tracks:
@@ -49,8 +54,7 @@ def _one(tracks: Tracks, known: Known, weights: Mapping[str, float]) -> None:
     tracks.ddl[name] = score(shapes, answer)
     scrubbed = engine.propose(known.scrubbed, weights=weights)
     tracks.scrubbed[name] = score(proposed(scrubbed), answer)
-    sure = frozenset(each.shape for each in found.of(Tier.ACCEPTED))
-    tracks.accepted[name] = score(sure, answer)
+    tracks.accepted[name] = accepted(found)
     tracks.composite[name] = score(_wide(shapes), _wide(answer))
     tracks.confidences += [(each.confidence, each.shape in answer) for each in found.proposals]
     pairs = polymorphic(known.schema)
