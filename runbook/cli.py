@@ -15,31 +15,27 @@ from typer.main import get_command
 
 from runbook import (
     __version__,
-    fleet_command,
     imports,
     manual,
     messages,
-    migrate_command,
-    monitor_command,
-    prisma_command,
     session,
-    site_command,
 )
-from runbook.audit_command import audit
-from runbook.compare_command import compare_command
-from runbook.demo_command import demo
-from runbook.discover_command import discover_command
-from runbook.doctor_command import doctor_command, grants_command
+from runbook.commands import fleet, migrate, monitor, prisma, site
+from runbook.commands.audit import audit
+from runbook.commands.compare import compare_command
+from runbook.commands.demo import demo
+from runbook.commands.discover import discover_command
+from runbook.commands.doctor import doctor_command, grants_command
+from runbook.commands.evidence import bundle, import_, verify
+from runbook.commands.impact import impact_command
+from runbook.commands.init import init_command
+from runbook.commands.remediate import remediate_command
+from runbook.commands.run import run_command
+from runbook.commands.shell import shell_command
+from runbook.commands.status import status_command
 from runbook.errors import RunbookError
-from runbook.evidence_command import bundle, import_, verify
-from runbook.impact_command import impact_command
-from runbook.init_command import init_command
 from runbook.messages import Format, Level, fail
 from runbook.redaction import redact
-from runbook.remediate_command import remediate_command
-from runbook.run_command import run_command
-from runbook.shell_command import shell_command
-from runbook.status_command import status_command
 from runbook.terminal import out
 
 LOG_FORMAT_VARIABLE = "RUNBOOK_LOG_FORMAT"
@@ -78,11 +74,11 @@ app.command("shell")(shell_command)
 app.command("doctor")(doctor_command)
 app.command("grants")(grants_command)
 app.command("demo")(demo)
-app.add_typer(migrate_command.app, name="migrate")
-app.add_typer(monitor_command.app, name="monitor")
-app.add_typer(fleet_command.app, name="fleet")
-app.add_typer(prisma_command.app, name="prisma")
-app.add_typer(site_command.app, name="site")
+app.add_typer(migrate.app, name="migrate")
+app.add_typer(monitor.app, name="monitor")
+app.add_typer(fleet.app, name="fleet")
+app.add_typer(prisma.app, name="prisma")
+app.add_typer(site.app, name="site")
 
 
 def _command_of(words: list[str]) -> str:

@@ -35,12 +35,11 @@ ROWS = (
         " rehearsal_notebook impact_report"
     ),
     (
-        "cli demo progress messages completion manual command_reference terminal audit_output"
-        " remediation_output discover_output remediating monitor_output consent starting __main__"
+        "cli commands demo progress messages completion manual command_reference terminal consent"
+        " starting __main__"
     ),
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS, 1) for name in row.split()}
-ROW_OF |= {path.stem: len(ROWS) for path in PACKAGE.glob("*_command.py")}
 PROJECTS = ("telecore", "references")  # they stand beside the rows
 
 CONNECTORS = {"session", "embedded", "demo"}  # demo prepares databases, nothing else outside row 2

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from distributed.protocol import pickle
 
-from runbook import fleet_command
 from runbook.audit.outcome import Outcome
+from runbook.commands import fleet as command
 from runbook.errors import IncompleteError, UsageError
 from runbook.findings import Audit, AuditState
 from runbook.fleet import cluster, inventory, ledger, result, run, summary, work
@@ -406,9 +406,9 @@ def test_what_is_no_address_of_a_scheduler_is_refused(address: str) -> None:
 
 def test_how_far_it_is() -> None:
     early = Standing(200, 0, 2, 0, None)
-    assert fleet_command._how_far(early) == "0 of 200, 2 running"
+    assert command._how_far(early) == "0 of 200, 2 running"
     late = Standing(200, 150, 2, 3, timedelta(seconds=75))
-    assert fleet_command._how_far(late) == "150 of 200, 2 running, 3 not looked at, 0:01:15 left"
+    assert command._how_far(late) == "150 of 200, 2 running, 3 not looked at, 0:01:15 left"
 
 
 def test_the_simulated_fleet_is_the_same_every_time() -> None:

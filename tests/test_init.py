@@ -20,10 +20,10 @@ import yaml
 from psycopg import sql
 
 from runbook import starting
+from runbook.commands.init import without_password
 from runbook.declarations import parse as parse_toml
 from runbook.discovery.proposal import Evidence, Found, NotAKey, Proposal, Source, Tier
 from runbook.errors import UsageError
-from runbook.init_command import without_password
 from runbook.relationships import parse as parse_relationships
 from runbook.schema import Action, Schema
 from runbook.settings import Settings

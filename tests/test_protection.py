@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from runbook.commands.run import permit
 from runbook.environment import Connection, Environment, Load
 from runbook.errors import UsageError
-from runbook.run_command import permit
 
 WAY = Connection(service="somewhere")
 

@@ -9,16 +9,16 @@ from typing import Annotated
 import typer
 
 from runbook import changes, connection, record, watching
-from runbook import monitor_install_command as setup
-from runbook import monitor_watch_command as watch
 from runbook.changes import Kind
-from runbook.consent import allowed_change
-from runbook.findings import AuditState
-from runbook.monitor_output import (
+from runbook.commands import monitor_install as setup
+from runbook.commands import monitor_watch as watch
+from runbook.commands.monitor_output import (
     Schema,
     print_log,
     print_status,
 )
+from runbook.consent import allowed_change
+from runbook.findings import AuditState
 from runbook.monitoring.options import SCHEMA
 from runbook.monitoring.schedules import schema_name as schemas
 from runbook.settings import read as read_settings

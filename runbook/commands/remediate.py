@@ -11,9 +11,9 @@ import typer
 
 from runbook import connection
 from runbook import environment as environments
+from runbook.commands.remediating import Remediating
 from runbook.consent import allowed_change, permit_change
 from runbook.errors import UsageError
-from runbook.remediating import Remediating
 from runbook.remediation.preparation import Request
 from runbook.remediation.remedy import Strategy
 from runbook.settings import read as read_settings

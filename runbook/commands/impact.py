@@ -11,12 +11,12 @@ from rich.table import Table
 
 from runbook import changes, connection, disposable
 from runbook.changes import Kind
+from runbook.commands.rehearse import Into, SampleRows, references
 from runbook.errors import UsageError
 from runbook.findings import counted
 from runbook.impact.outcome import ImpactFound
 from runbook.interruption import terminable
 from runbook.progress import Progress
-from runbook.rehearse_command import Into, SampleRows, references
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
 from runbook.terminal import Dsn, EnvironmentName, Folder, OwnerDsn, err, out, reaching

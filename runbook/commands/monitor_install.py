@@ -10,9 +10,7 @@ import typer
 from rich.markup import escape
 
 from runbook import connection, record, watching
-from runbook.consent import allowed_change, permit_change
-from runbook.environment import Environment
-from runbook.monitor_output import (
+from runbook.commands.monitor_output import (
     At,
     Critical,
     CronDatabase,
@@ -31,6 +29,8 @@ from runbook.monitor_output import (
     print_done,
     print_script,
 )
+from runbook.consent import allowed_change, permit_change
+from runbook.environment import Environment
 from runbook.monitoring import calendar, installation, schedules
 from runbook.monitoring.options import SCHEMA
 from runbook.monitoring.pg_cron import DAILY

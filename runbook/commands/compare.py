@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from runbook import comparison, completion, record, run_folders
-from runbook.audit_output import out
+from runbook.commands.audit_output import out
 from runbook.errors import IncompleteError, UsageError
 from runbook.findings import counted
 from runbook.record import RunRecord

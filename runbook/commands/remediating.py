@@ -10,6 +10,7 @@ import psycopg
 
 from runbook import changes, lock, session
 from runbook.changes import Kind
+from runbook.commands.remediation_output import say_done, say_found, say_list
 from runbook.connection import Purpose
 from runbook.environment import Change, Environment
 from runbook.errors import IncompleteError, RunbookError
@@ -21,7 +22,6 @@ from runbook.remediation.batches import Batches
 from runbook.remediation.document import Remediation
 from runbook.remediation.preparation import Request
 from runbook.remediation.remedy import Remedy
-from runbook.remediation_output import say_done, say_found, say_list
 from runbook.session import Session
 from runbook.settings import Settings
 from runbook.terminal import err, out, reaching

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 from runbook import connection, credentials, messages, record, watching
+from runbook.commands.monitor_output import Schema, duration
 from runbook.environment import Environment
 from runbook.errors import IncompleteError, RunbookError, UsageError
 from runbook.messages import Level
-from runbook.monitor_output import Schema, duration
 from runbook.monitoring import alerts, webhook
 from runbook.monitoring import rules as alert_rules
 from runbook.monitoring.alerts import Escalation, Memory, Notice

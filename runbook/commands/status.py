@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from runbook import completion, status
-from runbook.audit_output import WIDE, out
+from runbook.commands.audit_output import WIDE, out
 from runbook.settings import read as read_settings
 from runbook.status import Standing
 from runbook.terminal import COLOURS, Folder

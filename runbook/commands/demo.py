@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 
 from runbook import embedded
+from runbook.commands.site import serve_site
 from runbook.errors import IncompleteError
 from runbook.progress import Progress
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site_command import serve_site
 from runbook.terminal import Folder, err, out, print_run
 
 if TYPE_CHECKING:

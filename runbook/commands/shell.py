@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runbook import connection, session
+from runbook.commands.run import permit
 from runbook.connection import Purpose
 from runbook.errors import IncompleteError
 from runbook.interruption import terminable
 from runbook.progress import Progress
-from runbook.run_command import permit
 from runbook.settings import PROJECT_VARIABLE
 from runbook.settings import read as read_settings
 from runbook.terminal import Confirm, Dsn, EnvironmentName, Folder, OwnerDsn, err, out, reaching

@@ -13,6 +13,7 @@ import typer
 from runbook import changes, connection, lock, migrating
 from runbook import session as sessions
 from runbook.changes import Kind
+from runbook.commands.rehearse import rehearse
 from runbook.connection import Purpose
 from runbook.consent import allowed_change, permit_change
 from runbook.environment import Change, Environment
@@ -24,7 +25,6 @@ from runbook.migration.log import NEEDS_A_PERSON, ApplyLog
 from runbook.migration.plan import Plan, StepKind
 from runbook.progress import Progress
 from runbook.redaction import redact
-from runbook.rehearse_command import rehearse
 from runbook.session import Session
 from runbook.settings import Settings
 from runbook.settings import read as read_settings

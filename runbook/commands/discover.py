@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from runbook import catalog, connection, discover_output, session
+from runbook import catalog, connection, session
+from runbook.commands import discover_output
 from runbook.errors import UsageError
 from runbook.progress import Progress
 from runbook.record import write_atomically

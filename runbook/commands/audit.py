@@ -14,8 +14,8 @@ from runbook import environment as environments
 from runbook.audit.engine import Options
 from runbook.audit.strategy import Strategy
 from runbook.audit.work import Limits
-from runbook.audit_output import show, write
 from runbook.auditing import Request
+from runbook.commands.audit_output import show, write
 from runbook.environment import Load
 from runbook.errors import UsageError
 from runbook.progress import Progress

@@ -1,0 +1,1 @@
+"""The program's commands: each parses options, calls one part, and maps to an exit code."""
