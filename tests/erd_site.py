@@ -38,7 +38,7 @@ def settings_of(folder: Path, items: tuple[Relationship, ...]) -> Settings:
 def documents(folder: Path, items: tuple[Relationship, ...], *runs: RunRecord) -> dict[str, str]:
     """The page and its files, by their name; the last run of an environment is its newest."""
     for number, run in enumerate(runs):
-        place = folder / "runs" / run.environment / f"2026-{number}"
+        place = folder / "runs" / run.environment / f"2026-{number:03}"
         place.mkdir(parents=True)
         record.write(place, run.model_copy(update={"run_id": place.name}))
     newest = {run.environment: run for run in runs}

@@ -418,6 +418,18 @@ def test_every_run_is_in_the_trend_and_a_gap_is_no_zero(tmp_path: Path) -> None:
     assert "".join(str(path["d"]) for path in plot.select("path")).count("h0") == 1  # one mark
 
 
+def test_the_trend_shows_the_newest_of_many_runs(tmp_path: Path) -> None:
+    """As many as the page has room for, shared by the environments."""
+    first = schemas.run("staging", (ITEM, KeyState.ENFORCED, schemas.audit(ITEM, AuditState.CLEAN)))
+    moments = [schemas.LOOKED + timedelta(days=day) for day in range(40)]
+    runs = [first.model_copy(update={"started": moment}) for moment in moments]
+    text = erd_site.documents(tmp_path, (ITEM,), *runs)["index.md"]
+    page = BeautifulSoup(text, "html.parser")
+    days = [row.select("td")[1].text for row in page.select("tbody tr") if "UTC" in row.text]
+    room = erd_page.MOST_RUNS // len(erd_site.settings_of(tmp_path, ()).environments)
+    assert days == [f"{moment:%Y-%m-%d %H:%M} UTC" for moment in reversed(moments[-room:])]
+
+
 def test_a_page_without_runs_or_relationships(tmp_path: Path) -> None:
     found = erd_site.documents(tmp_path, ())
     assert "No relationship is declared, so there is nothing to draw." in found["index.md"]
@@ -430,8 +442,8 @@ def test_a_page_without_runs_or_relationships(tmp_path: Path) -> None:
 def test_more_rows_than_the_page_shows_are_in_the_ledger(tmp_path: Path) -> None:
     items = schemas.large(100, 200)
     page = erd_site.documents(tmp_path, items)["index.md"]
-    assert 'And 140 more in the <a href="../ledger/">ledger</a>.' in page
-    assert erd_page.PLAIN_ROWS == 60
+    assert 'And 150 more in the <a href="../ledger/">ledger</a>.' in page
+    assert erd_page.PLAIN_ROWS == 50
 
 
 # --- plots ----------------------------------------------------------------------------------------

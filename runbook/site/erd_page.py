@@ -21,9 +21,10 @@ from runbook.settings import Settings
 from runbook.site import ledger_page
 
 FOLDER = "results/schema"
-PLAIN_ROWS = 60  # beyond, the page would weigh more than a reader wants to load
+PLAIN_ROWS = 50  # beyond, the page would weigh more than a reader wants to load
 LARGEST = 40_000  # bytes of a picture inside the page; beyond, the page has an overview
-SHOWN_RUNS = 30
+SHOWN_RUNS = 30  # of an environment
+MOST_RUNS = 60  # of all environments together
 
 Histories = Mapping[str, Mapping[str, Sequence[Count]]]
 
@@ -179,8 +180,9 @@ def _trend(settings: Settings, histories: Histories) -> str:
     """All orphan rows of each run; unknown where one relationship was not counted exactly."""
     series: list[tuple[str, list[float | None]]] = []
     rows = []
+    shown = min(SHOWN_RUNS, MOST_RUNS // len(settings.environments) or 1)
     for name, environment in settings.environments.items():
-        runs = list(_totals(histories[name]))[-SHOWN_RUNS:]
+        runs = list(_totals(histories[name]))[-shown:]
         if runs:
             series.append((environment.title, [total for _, total, _, _ in runs]))
         for measured, total, sum_of, known in reversed(runs):
