@@ -18,8 +18,11 @@ from runbook.schema import Schema, Shape, TableName
 from tests.conftest import ROOT, Connect
 from tests.places import scratch_database
 from tests.score import __main__ as command
-from tests.score import adjudicated, fit, hashed, layout, load
+from tests.score import adjudicated, fit, fit_rows, hashed, layout, load
 from tests.score.adjudicated import Entry, Judged, Ruling
+from tests.score.fit import Choice
+from tests.score.fit_rows import Lesson
+from tests.score.hashed import Hidden
 from tests.score.layout import Known
 from tests.score.measure import Score
 
@@ -154,6 +157,34 @@ def test_a_schema_left_out_does_not_teach(tmp_path: Path, monkeypatch: pytest.Mo
     assert taught == [["two"], ["shop"]]
 
 
+def test_rows_of_a_schema_left_out_do_not_teach(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Choice(({"one": 1.0},), (1.0,), 1.0)
+    wrong = Choice(({"one": 1.0},), (0.0,), 1.0)
+    hidden = [Lesson("one", (right, wrong), 3), Lesson("two", (right,), 2)]
+    named = [Lesson("one", (wrong,), 3), Lesson("two", (), 2)]
+    taught: list[list[str]] = []
+
+    def weights(lessons: list[Lesson]) -> dict[str, float]:
+        taught.append([each.name for each in lessons])
+        return {"one": 2.0}
+
+    monkeypatch.setattr(fit_rows, "weights", weights)
+    assert fit_rows.unseen(hidden, named) == [Score(1, 2, 3), Score(1, 1, 2)]
+    assert taught == [["two", "two"], ["one", "one"]]
+
+
+def test_weights_of_rows_follow_what_was_right() -> None:
+    """A column with an index refers to something, one without does not."""
+    choices = [
+        Choice(({"one": 1.0, "led": 1.0},), (1.0,), 1.0),
+        Choice(({"one": 1.0},), (0.0,), 1.0),
+    ] * 20
+    fitted = fit_rows.weights([Lesson("one", tuple(choices), 20)])
+    assert fitted["led"] > 1
+    assert fitted["one"] < -1
+    assert fitted["spoken"] == fit_rows.PRIOR["spoken"]
+
+
 def test_make_score_saves_no_less_than_was_saved() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "-m tests.score --leave-one-out $(SCHEMAS)" in text
@@ -199,10 +230,15 @@ def test_proposals_in_hidden_names_are_held_against_the_hidden_keys(
         assert schema.tables[child].column(column)
         other = schema.tables[child].columns[-1].name
         found = (
-            Proposal(child, (name,), parent, (key,), 0.5, Tier.LIKELY) for name in (column, other)
+            Proposal(child, (name,), parent, (key,), 0.5, tier)
+            for name, tier in ((column, Tier.LIKELY), (other, Tier.POSSIBLE))
         )
         return Looked(Found(tuple(found)), NOTHING, 0, ())
 
     monkeypatch.setattr(discovering, "look", look)
-    assert hashed.measure(database, known) == Score(right=1, proposed=2, keys=1)
+    assert hashed.measure(database, known) == Hidden(
+        score=Score(right=1, proposed=1, keys=1),
+        every=Score(right=1, proposed=2, keys=1),
+        lesson=Lesson("shop", (), 1),
+    )
     assert set(catalog.read(database).tables) == {ORDERS, CUSTOMERS}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from runbook.discovery import model, refusals
 from runbook.discovery.candidates import Candidate
+from runbook.discovery.offers import USED
 from runbook.discovery.proposal import Evidence, Source
 from runbook.discovery.vocabulary import Vocabulary
 from runbook.relationships import Relationship
@@ -23,15 +25,34 @@ ENOUGH = 10  # orphan rows, before a large share of them speaks against the rela
 
 @dataclass(frozen=True)
 class Spread:
-    """The planner's statistics of a column: rows of its table, share of NULLs, distinct values."""
+    """The planner's statistics of a column: rows of its table, share of NULLs, distinct values.
+
+    ``marks`` are the values that the statistics hold, as texts: the bounds of the histogram and
+    the most common ones. ``numbered``: a sequence gives the column its values.
+    """
 
     rows: float
     nulls: float
     distinct: float
+    marks: tuple[str, ...] = ()
+    numbered: bool = False
 
     @property
     def values(self) -> float:
         return self.rows * (1 - self.nulls)
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The marks of a column of integers, in order."""
+        return tuple(sorted(map(int, self.marks)))
+
+    @property
+    def least(self) -> int:
+        return self.numbers[0]
+
+    @property
+    def most(self) -> int:
+        return self.numbers[-1]
 
 
 @dataclass(frozen=True)
@@ -93,6 +114,7 @@ def shifts(offered: Sequence[Candidate], rows: Rows) -> tuple[float, ...]:
         for number, each in enumerate(offered)
         if _orphans(each, rows) == min(counted, default=-1)
         and each.key.column.name == offered[0].key.column.name
+        and each.match.kind != USED
     ]
     if len(clean) > 1:  # subtypes share a key: the closest is the one that still holds all
         size = {number: _size(each, rows) for each, number in clean}

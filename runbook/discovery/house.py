@@ -12,7 +12,7 @@ from runbook.discovery.vocabulary import Named, Vocabulary
 from runbook.schema import Column, TableName
 
 _PLAIN = frozenset({"full", "key", "full_role"})
-_COUNTED = _PLAIN | {"tail", "context", "sibling"}
+COUNTED = _PLAIN | {"tail", "context", "sibling"}
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def of(vocabulary: Vocabulary, offers: Mapping[Place, Offers]) -> House:
     count: Counter[str] = Counter()
     hubs: Counter[TableName] = Counter()
     for (name, column), found in offers.items():
-        plain = [key for key, match in found.items() if match.kind in _COUNTED]
+        plain = [key for key, match in found.items() if match.kind in COUNTED]
         plain = [key for key in plain if key.table != name]
         base, said = vocabulary.base_of(name, column.name)
         if not plain or not base or base[-1] in roles.QUANTITIES:

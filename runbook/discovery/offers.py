@@ -25,6 +25,8 @@ class Match:
     missing: tuple[str, ...] = ()
 
 
+# kinds of a match that no name says: a statement joins the two, or the key's rows hold the values
+USED, HELD = "used", "held"
 Place = tuple[TableName, Column]
 Offers = dict[Key, Match]
 Offer = Callable[[TableName, Match], None]

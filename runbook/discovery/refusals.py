@@ -26,6 +26,12 @@ def polymorphic(table: Table, column: str) -> str | None:
     return None
 
 
+def is_none(table: Table, column: str) -> bool:
+    """Whether the name says that the column refers to no one table of this database."""
+    found = table.column(column)
+    return found is not None and any(_no_key(table, found))
+
+
 def of(
     vocabulary: Vocabulary, held: frozenset[tuple[TableName, str]]
 ) -> tuple[tuple[NotAKey, ...], tuple[NotAKey, ...]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from runbook.discovery.candidates import Candidate
+from runbook.discovery.offers import HELD, USED
 from runbook.discovery.proposal import Evidence, Source
 
 KINDS = {
@@ -23,6 +25,8 @@ KINDS = {
     "self": "the name says another row of the same table",
     "person": "the name says who did it, and {parent} holds people",
     "agent": "the name may say who did it, and {parent} holds people",
+    USED: "the names do not say {parent}; a statement does",
+    HELD: "the names do not say {parent}; its rows do",
     "learnt": "other columns of such a name refer to {parent}",
 }
 
@@ -49,6 +53,22 @@ def of(candidate: Candidate, rivals: int) -> Iterator[Evidence]:
         )
     if features.get("quantity"):
         yield Evidence(Source.NAMES, "against it: the name is also that of a quantity")
-    if rivals:
+    if match.kind == HELD:
+        yield from _held(candidate)
+    elif rivals:
         tables = "1 other key" if rivals == 1 else f"{rivals} other keys"
         yield Evidence(Source.NAMES, f"against it: the name may mean {tables}")
+
+
+def _held(candidate: Candidate) -> Iterator[Evidence]:
+    """How much the inclusion says: within a key that is counted from one, many others lie too."""
+    features = candidate.features
+    coverage, reach = features.get("coverage", 0.0), features.get("reach", 0.0)
+    yield Evidence(
+        Source.DATA, f"it has {coverage:.0%} of the keys of {candidate.key.table.label},"
+        f" up to {reach:.0%} of their range",
+    )  # fmt: skip
+    others = round(math.expm1(features.get("rivals", 0.0)))
+    if others:
+        tables = "1 other key holds" if others == 1 else f"{others} other keys hold"
+        yield Evidence(Source.DATA, f"against it: {tables} its values as closely")

@@ -17,7 +17,7 @@ from runbook.schema import Shape
 from tests.bench import results
 from tests.bench.results import Value
 from tests.conftest import ROOT
-from tests.score import adjudicated, fit, layout, others, rows, tracks
+from tests.score import adjudicated, fit, fit_rows, layout, others, rows, tracks
 from tests.score.layout import Known
 from tests.score.measure import Score, macro, micro, score
 from tests.score.rows import WithRows
@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-data", action="store_true", help="from declarations alone")
     parser.add_argument("--leave-one-out", action="store_true", help="fit without the schema too")
     parser.add_argument("--fit", action="store_true", help="print weights fitted to the schemas")
+    parser.add_argument("--fit-rows", action="store_true", help="the same for rows alone")
     parser.add_argument("--save", type=Path, help="JSON file whose facts the site quotes")
     return parser.parse_args()
 
@@ -121,20 +122,34 @@ def of_rows(found: Sequence[WithRows]) -> dict[str, Value]:
     facts: dict[str, Value] = {
         "score.data.macro": results.rounded(macro(each.score for each in found)),
         "score.data.schemas": len(found),
-        "score.hashed.macro": results.rounded(macro(each.hashed for each in found)),
-        "score.hashed.proposals": micro(each.hashed for each in found).proposed,
     }
+    facts |= of_hashed(found)
     for each in found:
         facts[f"score.data.{each.name}.f1"] = results.rounded(each.score.f1)
         facts[f"score.data.{each.name}.seconds"] = results.rounded(each.seconds)
         facts[f"score.data.{each.name}.tests"] = each.tests
-        facts[f"score.hashed.{each.name}.f1"] = results.rounded(each.hashed.f1)
+        facts[f"score.hashed.{each.name}.f1"] = results.rounded(each.hashed.score.f1)
     for number, share in enumerate(rows.SHARES):
         head = f"score.orphans.{str(share * 100).rstrip('0').rstrip('.').replace('.', '_')}"
         injected = [each.injections[number] for each in found]
         facts[f"{head}.keys"] = sum(each.keys for each in injected)
         facts[f"{head}.exact"] = sum(each.exact for each in injected)
         facts[f"{head}.proposed"] = sum(each.proposed for each in injected)
+    return facts
+
+
+def of_hashed(found: Sequence[WithRows]) -> dict[str, Value]:
+    """What rows alone tell: the tiers that count, all tiers, and weights of other schemas."""
+    facts: dict[str, Value] = {}
+    lessons = [each.hashed.lesson for each in found], [each.lesson for each in found]
+    for head, scores in (
+        ("hashed", [each.hashed.score for each in found]),
+        ("hashed.every", [each.hashed.every for each in found]),
+        ("hashed.unseen", fit_rows.unseen(*lessons)),
+    ):
+        facts[f"score.{head}.macro"] = results.rounded(macro(scores))
+        facts[f"score.{head}.proposals"] = micro(scores).proposed
+        facts |= of_score(f"{head}.micro", micro(scores))
     return facts
 
 
@@ -163,6 +178,11 @@ def main() -> None:
     known = layout.read(given.schemas)
     if given.fit:
         say.print(fit.source(fit.weights(known)), markup=False)
+        return
+    if given.fit_rows:
+        measured = list(rows.measure(known))
+        lessons = [each.hashed.lesson for each in measured] + [each.lesson for each in measured]
+        say.print(fit.source(fit_rows.weights(lessons)), markup=False)
         return
     started = time.perf_counter()
     found = tracks.measure(known)

@@ -43,12 +43,12 @@ class Choice:
 def weights(known: Sequence[Known]) -> Weights:
     """Fit without keys first; then, with the rest fixed, what declared keys teach."""
     plain = [choice for each in known for choice in _choices(each.stripped, each.answer)]
-    found = _newton(plain, dict(PRIOR), lambda name: not name.startswith(LEARNT))
+    found = newton(plain, dict(PRIOR), lambda name: not name.startswith(LEARNT), PRIOR)
     halves: list[Choice] = []
     for each in known:
         for seed in range(2):
             halves += _choices(*each.half(seed))
-    return _newton(halves, found, lambda name: name.startswith(LEARNT))
+    return newton(halves, found, lambda name: name.startswith(LEARNT), PRIOR)
 
 
 def leave_one_out(known: Sequence[Known]) -> dict[str, Found]:
@@ -79,13 +79,18 @@ def _choices(schema: Schema, answer: frozenset[Shape]) -> Iterable[Choice]:
         yield Choice(features, tuple(hit / whole for hit in hits), weight)
 
 
-def _newton(choices: Sequence[Choice], start: Weights, free: Callable[[str], bool]) -> Weights:
-
+def newton(
+    choices: Sequence[Choice],
+    start: Weights,
+    free: Callable[[str], bool],
+    prior: Mapping[str, float],
+) -> Weights:
+    """The ``free`` weights that fit the choices best, near the ``prior``."""
     found = dict(start)
     names = sorted({n for c in choices for f in c.offered for n in f if free(n)})
     place = {name: number for number, name in enumerate(names)}
     for _ in range(STEPS):
-        slope = [found.get(name, 0.0) - PRIOR.get(name, 0.0) for name in names]
+        slope = [found.get(name, 0.0) - prior.get(name, 0.0) for name in names]
         curve = [[0.0] * len(names) for _ in names]
         for number in range(len(names)):
             curve[number][number] = 1.0

@@ -6,6 +6,7 @@ Every column gets a name of its own: with one hash for equal names, the names wo
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -13,6 +14,8 @@ from psycopg import sql
 
 from runbook import catalog, discovering
 from runbook.schema import Shape, TableName
+from tests.score import fit_rows
+from tests.score.fit_rows import Lesson
 from tests.score.layout import Known
 from tests.score.measure import Score, score
 from tests.score.tracks import proposed
@@ -24,12 +27,29 @@ WHERE c.relkind = 'i' AND n.nspname = ANY(%s)
 """
 
 
-def measure(connection: psycopg.Connection[Any], known: Known) -> Score:
+@dataclass(frozen=True)
+class Hidden:
+    """What counts as proposed, what is proposed in any tier, and what the rows could teach."""
+
+    score: Score
+    every: Score
+    lesson: Lesson
+
+
+def measure(connection: psycopg.Connection[Any], known: Known) -> Hidden:
     """Discover in the loaded database with all names hidden; then roll back."""
+    answer = frozenset(map(hidden, known.answer))
     with connection.transaction(force_rollback=True):
         hide(connection, known)
-        found = discovering.look(connection, catalog.read(connection)).found
-    return score(proposed(found), frozenset(map(hidden, known.answer)))
+        schema = catalog.read(connection)
+        looked = discovering.look(connection, schema)
+    choices = tuple(fit_rows.choices(schema, answer, looked.told))
+    every = frozenset(each.shape for each in looked.found.proposals)
+    return Hidden(
+        score(proposed(looked.found), answer),
+        score(every, answer),
+        Lesson(known.name, choices, len(answer)),
+    )
 
 
 def hide(connection: psycopg.Connection[Any], known: Known) -> None:

@@ -17,7 +17,9 @@ from runbook.audit import engine as audits
 from runbook.embedded import EmbeddedServer
 from runbook.relationships import Relationship
 from runbook.schema import ForeignKey, Schema
-from tests.score import hashed
+from tests.score import fit_rows, hashed
+from tests.score.fit_rows import Lesson
+from tests.score.hashed import Hidden
 from tests.score.layout import Known
 from tests.score.load import load
 from tests.score.measure import Score, score
@@ -44,7 +46,8 @@ class WithRows:
     seconds: float
     tests: int
     injections: tuple[Injection, ...]
-    hashed: Score  # with names that say nothing
+    hashed: Hidden  # with names that say nothing
+    lesson: Lesson  # of the columns that no name matched
 
 
 def measure(schemas: Iterable[Known]) -> Iterator[WithRows]:
@@ -72,7 +75,9 @@ def one(connection: psycopg.Connection[Any], known: Known) -> WithRows:
     found = tuple(inject(connection, known, schema, share) for share in SHARES)
     whole = score(proposed(looked.found), known.answer)
     without = hashed.measure(connection, known)
-    return WithRows(known.name, whole, seconds, looked.tests, found, without)
+    choices = tuple(fit_rows.choices(schema, known.answer, looked.told))
+    lesson = Lesson(known.name, choices, len(known.answer))
+    return WithRows(known.name, whole, seconds, looked.tests, found, without, lesson)
 
 
 def inject(
