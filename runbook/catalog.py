@@ -34,7 +34,11 @@ TABLES: LiteralString = (
     SELECT c.oid, n.nspname, c.relname, c.relkind::text, GREATEST(c.reltuples, 0)::bigint,
            EXISTS (SELECT FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid
                     WHERE i.inhparent = c.oid AND NOT k.relispartition),
-           row_security_active(c.oid), pg_get_userbyid(c.relowner)::text, c.relpersistence::text
+           row_security_active(c.oid), pg_get_userbyid(c.relowner)::text, c.relpersistence::text,
+           (SELECT ARRAY[rn.nspname, r.relname]::text[] FROM pg_inherits i
+              JOIN pg_class r ON r.oid = i.inhparent
+              JOIN pg_namespace rn ON rn.oid = r.relnamespace
+             WHERE i.inhrelid = c.oid AND c.relispartition)
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND
 """
@@ -163,7 +167,7 @@ def read(session: Session, schemas: Sequence[str] | None = None) -> Schema:
     indexes = _grouped(fetch(session, INDEXES, *filters), index_from_row)
     checks = _grouped(fetch(session, CHECKS, *filters), check_from_row)
     tables = {}
-    for oid, schema, name, kind, rows, inherited, security, owner, persistence in fetch(
+    for oid, schema, name, kind, rows, inherited, security, owner, persistence, whole in fetch(
         session, TABLES, *filters
     ):
         table = TableName(schema, name)
@@ -178,6 +182,7 @@ def read(session: Session, schemas: Sequence[str] | None = None) -> Schema:
             row_security=security,
             owner=owner,
             persistence=persistence,
+            partition_of=TableName(*whole) if whole else None,
         )
     return Schema(
         tables=tables,

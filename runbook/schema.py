@@ -7,7 +7,7 @@ composite key is the normal case, and a table is always named with its schema.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -164,7 +164,8 @@ class ForeignKey:
 class Table:
     """A table (kind ``r``), partitioned table (``p``), view, foreign table …
 
-    ``persistence`` is ``p`` (permanent) or ``u`` (unlogged).
+    ``persistence`` is ``p`` (permanent) or ``u`` (unlogged). ``partition_of`` is the table whose
+    partition this is.
     """
 
     name: TableName
@@ -177,6 +178,7 @@ class Table:
     row_security: bool = False
     owner: str = ""
     persistence: str = "p"
+    partition_of: TableName | None = None
 
     def column(self, name: str) -> Column | None:
         return next((column for column in self.columns if column.name == name), None)
@@ -221,8 +223,25 @@ class Schema:
         return self._by_child.get(child, ())
 
     def keys_like(self, shape: Shape) -> tuple[ForeignKey, ...]:
-        """The foreign keys of one shape: a database may declare the same key twice."""
-        return tuple(key for key in self.keys_of(shape[0]) if key.shape == shape)
+        """The foreign keys of one shape: a database may declare the same key twice.
+
+        A key of a partitioned table is one of each of its partitions.
+        """
+        child, *rest = shape
+        return tuple(
+            key
+            for table in self._with_wholes(child)
+            for key in self.keys_of(table)
+            if [*key.shape[1:]] == rest
+        )
+
+    def _with_wholes(self, name: TableName) -> Iterator[TableName]:
+        """The table, and where it is a partition what it is a partition of."""
+        found: TableName | None = name
+        while found is not None:
+            yield found
+            table = self.tables.get(found)
+            found = table.partition_of if table else None
 
     @cached_property
     def _by_child(self) -> Mapping[TableName, tuple[ForeignKey, ...]]:

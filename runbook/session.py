@@ -76,6 +76,7 @@ def _opened(environment: Environment, purpose: Purpose) -> Session:
             autocommit=True,
             prepare_threshold=None,  # prepared statements break behind transaction pooling
             application_name=APPLICATION_NAME,
+            client_encoding="UTF8",  # whatever the database's own is, and the environment's
             # whole seconds, and 0 would be no limit
             connect_timeout=max(1, int(limits.connect.total_seconds())),
             **own,

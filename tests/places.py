@@ -36,8 +36,11 @@ HOSTILE = (
 )  # fmt: skip
 
 
+LOCALE = " ENCODING {} LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'"
+
+
 @contextmanager
-def scratch_database(connect: Connect) -> Iterator[str]:
+def scratch_database(connect: Connect, encoding: str = "") -> Iterator[str]:
     """An empty database of telecore_owner, gone afterwards."""
     demo.prepare(connect, PASSWORDS, ())  # the roles alone
     name = f"fkr_{os.getpid()}_{next(_numbers)}"
@@ -46,6 +49,7 @@ def scratch_database(connect: Connect) -> Iterator[str]:
             sql.SQL("CREATE DATABASE {} OWNER telecore_owner TEMPLATE template0").format(
                 sql.Identifier(name)
             )
+            + (sql.SQL(LOCALE).format(sql.Literal(encoding)) if encoding else sql.SQL(""))
         )
         yield name
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

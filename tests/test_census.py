@@ -401,3 +401,29 @@ def test_a_key_that_no_relationship_mentions_is_reported(place: Place) -> None:
     found = census.undeclared(known, place.read())
     assert [key.name for key in found] == ["other"]
     assert census.undeclared(Relationships(()), place.read()) == place.read().foreign_keys
+
+
+LEVELS = """
+    CREATE TABLE p (id int PRIMARY KEY);
+    CREATE TABLE c (p int) PARTITION BY RANGE (p);
+    CREATE TABLE c_low PARTITION OF c FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (p);
+    CREATE TABLE c_least PARTITION OF c_low FOR VALUES FROM (0) TO (5);
+"""
+
+
+@pytest.mark.parametrize("child", ["c", "c_low", "c_least"])
+def test_the_key_of_a_partitioned_table_is_its_partitions_key(place: Place, child: str) -> None:
+    place.run(LEVELS)
+    item = place.relationship(child, "p", "p", "id")
+    assert take(place, item)[0].state is KeyState.MISSING
+    place.run("ALTER TABLE c ADD CONSTRAINT c_p FOREIGN KEY (p) REFERENCES p")
+    (found,) = take(place, item)
+    assert (found.state, found.key and found.key.name) == (KeyState.ENFORCED, "c_p")
+
+
+def test_the_key_of_one_partition_is_not_that_of_the_others(place: Place) -> None:
+    place.run(LEVELS)
+    place.run("ALTER TABLE c_least ADD CONSTRAINT c_p FOREIGN KEY (p) REFERENCES p")
+    items = [place.relationship(child, "p", "p", "id") for child in ("c", "c_low", "c_least")]
+    states = [found.state for found in take(place, *items)]
+    assert states == [KeyState.MISSING, KeyState.MISSING, KeyState.ENFORCED]

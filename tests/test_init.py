@@ -277,8 +277,30 @@ def test_rows_and_joins_are_evidence_unless_they_are_not_to_be_read(place: Place
     ]
     assert steps == [
         "reads the planner's statistics",
-        "counts the orphan rows of 2 candidates",
         "reads the joins in views, functions and statements",
+        "counts the orphan rows of 4 candidates",
+    ]
+
+
+def test_a_partition_is_no_table_of_its_own(place: Place) -> None:
+    """What refers to another table is the partitioned table, and its key is its partitions' key."""
+    place.run(
+        "CREATE TABLE tenants (id int PRIMARY KEY);"
+        "CREATE TABLE events (id int, tenant_id int, PRIMARY KEY (id, tenant_id))"
+        " PARTITION BY RANGE (tenant_id);"
+        "CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (1) TO (5)"
+        " PARTITION BY RANGE (tenant_id);"
+        "CREATE TABLE events_11 PARTITION OF events_1 FOR VALUES FROM (1) TO (2)"
+    )
+    found = starting.look(place.environment(), [place.schema]).looked.found
+    assert [item.relationship.label for item in found.proposals] == [
+        f"{place.schema}.events.tenant_id"
+    ]
+    place.run("ALTER TABLE events ADD FOREIGN KEY (tenant_id) REFERENCES tenants")
+    seen = starting.look(place.environment(), [place.schema])
+    assert seen.looked.found.proposals == ()
+    assert [item.source for item in declaring.enforced(seen.schema)] == [
+        f"{place.schema}.events(tenant_id)"
     ]
 
 

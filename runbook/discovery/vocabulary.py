@@ -91,7 +91,7 @@ class Vocabulary:
                 _column_prefix(table),
             )
             for name, table in self.schema.tables.items()
-            if table.kind in ("r", "p")
+            if table.kind in ("r", "p") and table.partition_of is None
         }
 
     @cached_property

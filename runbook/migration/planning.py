@@ -168,6 +168,9 @@ def _why_not(row: CensusRow, ground: Ground) -> str:
     if len(right) == len(alike) and any(key.validated for key in right):
         names = " and ".join(repr(key.name) for key in right)
         return f"enforced by {names}"
+    for key in alike:
+        if key.child != item.child:
+            return f"{item.child} is a partition: {key.child} has its key {key.name!r}, change that"
     if right:
         return ""
     return _refused(item, ground)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
+from psycopg.errors import CharacterNotInRepertoire
 
 from runbook import catalog, discovering, prisma, privileges, replica, session
 from runbook.discovering import Looked, Say
@@ -84,9 +85,13 @@ def look(
                 extra = prisma.proposals(declared, schema) if declared else ()
                 looked = discovering.look(reader, schema, extra, say, rows=rows)
     except psycopg.Error as error:
+        hint = "somebody may be changing the schema: try again"
+        if isinstance(error, CharacterNotInRepertoire):  # SQL_ASCII holds any bytes
+            hint = (
+                "a name there is no UTF-8: rename what has it, or look at other schemas: --schema"
+            )
         raise IncompleteError(
-            f"the catalog cannot be read: {session.reason(error)}",
-            "somebody may be changing the schema: try again",
+            f"the catalog cannot be read: {session.reason(error)}", hint
         ) from None
     finally:
         reader.close()
