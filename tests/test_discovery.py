@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -221,3 +222,16 @@ def test_five_hundred_tables_take_less_than_three_seconds() -> None:
     found = discovery.propose(schema(CUSTOMERS, *many))
     assert time.perf_counter() - started < 3
     assert len(found.of(Tier.ACCEPTED)) + len(found.of(Tier.LIKELY)) >= 500
+
+
+def test_a_schema_for_each_tenant_refers_to_itself() -> None:
+    """A name that many tables have: the table of the same schema is meant."""
+    users = table("users", "id bigint!, name text")
+    orders = table("orders", "id bigint!, user_id bigint!")
+    tables = [
+        replace(each, name=TableName(f"tenant_{n}", each.name.table))
+        for n in range(60)
+        for each in (users, orders)
+    ]
+    found = pairs(discovery.propose(schema(*tables)))
+    assert found == {f"tenant_{n}.orders.user_id": f"tenant_{n}.users.id" for n in range(60)}

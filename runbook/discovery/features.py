@@ -12,12 +12,12 @@ from functools import cached_property
 
 from runbook.discovery import roles, types, words
 from runbook.discovery.house import House, leads
-from runbook.discovery.offers import NAMED, RANK, Match, Offers
+from runbook.discovery.offers import NAMED, Match
+from runbook.discovery.rivals import Rivals, mentions
 from runbook.discovery.vocabulary import Key, Named, Vocabulary
 from runbook.schema import Column, TableName
 
 _NEUTRAL = frozenset({"id", "fk", "ids", "ref", "pk"})  # key words that any key answers to
-_WHOLE = frozenset({"full", "tail", "context", "sibling"})
 _ELSEWHERE = frozenset({"external", "ext", "remote", "foreign"})
 
 
@@ -31,7 +31,7 @@ class Pair:
     column: Column
     key: Key
     match: Match
-    offers: Offers
+    rivals: Rivals
 
     @cached_property
     def child(self) -> Named:
@@ -64,10 +64,6 @@ class Pair:
     @property
     def to_itself(self) -> bool:
         return self.name == self.key.table
-
-    def mentions(self, named: Named) -> bool:
-        """Whether the child's name holds the other's."""
-        return len(named.flat) > 3 and named.flat in self.child.flat
 
 
 Features = dict[str, float]
@@ -174,39 +170,33 @@ def _role(pair: Pair) -> Features:
 
 def _rivals(pair: Pair) -> Features:
     """The other keys that the column may mean."""
-    kind, others = pair.match.kind, pair.offers.values()
-    alike = sum(o.kind == kind and len(o.role) == len(pair.match.role) for o in others)
+    kind, rivals = pair.match.kind, pair.rivals
     found: Features = {
-        "rank": any(RANK.index(o.kind) < RANK.index(kind) for o in others),
-        "rivals": math.log(alike),
-        "rival.sibling": kind not in ("sibling", "self")
-        and any(o.kind == "sibling" for o in others),
+        "rank": rivals.outranked(kind),
+        "rivals": math.log(rivals.alike(kind, len(pair.match.role))),
+        "rival.sibling": kind not in ("sibling", "self") and "sibling" in rivals.kinds,
         "shadowed": kind not in ("full", "key", "full_role", "key_role", "join")
         and words.flat(pair.base) in pair.vocabulary.keyless,
     }
-    if len({key.table.schema for key in pair.offers}) > 1:
+    if rivals.schemas > 1:
         found["same.schema"] = pair.name.schema == pair.key.table.schema
     if kind in ("tail", "context", "sibling", "tail_role"):
         found["tail.off"] = max(0.0, 1 - 2 * pair.house.tails)
-        found["tail.sole"] = sum(o.kind in _WHOLE for o in others) == 1
+        found["tail.sole"] = rivals.whole == 1
     return found
 
 
 def _relatives(pair: Pair) -> Features:
     """What the two tables' names say of each other."""
-    child, parent, tables = pair.child, pair.parent, pair.vocabulary.tables
-    mentioned = [
-        tables[key.table]
-        for key in pair.offers
-        if key.table not in (pair.key.table, pair.name) and pair.mentions(tables[key.table])
-    ]
-    mentions = not pair.to_itself and pair.mentions(parent)
+    child, parent = pair.child, pair.parent
+    mentioned = pair.rivals.mentioned(pair.key.table)
+    mentioning = not pair.to_itself and mentions(child, parent)
     starts = parent.words[: len(child.words)] == child.words
     found: Features = {
         "hub": math.log1p(pair.house.hubs.get(pair.key.table, 0)),
-        "mentions": mentions,
-        "rival.mentioned": bool(mentioned) and not mentions,
-        "longest.mentioned": mentions
+        "mentions": mentioning,
+        "rival.mentioned": bool(mentioned) and not mentioning,
+        "longest.mentioned": mentioning
         and all(len(named.flat) <= len(parent.flat) for named in mentioned),
         "own": words.flat(pair.base) == child.flat and not pair.to_itself,
         "shared.head": len(parent.words) > 1 and child.words[:1] == parent.words[:1],
@@ -216,11 +206,10 @@ def _relatives(pair: Pair) -> Features:
     hosts = pair.vocabulary.by_key.get(words.flat(pair.key_words), ())
     if len(hosts) > 2 and pair.key.primary:  # tables that share the key of one: its subtypes
         home = words.flat(words.without_key_words(pair.key_words)[0])
-        among = {key.table for key in hosts} & {named.name for named in mentioned}
-        found["subtype"] = mentions and parent.flat != home
-        found["subtype.rival"] = not found["subtype"] and any(
-            tables[name].flat != home for name in among
-        )
+        rivals = {named.name for named in mentioned if named.flat != home}
+        found["subtype"] = mentioning and parent.flat != home
+        if rivals and not found["subtype"]:
+            found["subtype.rival"] = any(key.table in rivals for key in hosts)
     return found
 
 
