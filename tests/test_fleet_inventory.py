@@ -44,6 +44,12 @@ def test_a_server_has_its_own_limit_and_the_command_line_goes_first(settings: Se
     assert found.jobs("one", 2) == 2
 
 
+def test_a_server_without_jobs_takes_the_fleets(settings: Settings) -> None:
+    found = read(settings, HEAD + "jobs_per_server = 3\n[servers.one]\n" + ONE)
+    assert found.jobs("one") == 3
+    assert found.jobs("one", 2) == 2
+
+
 def test_a_database_takes_the_environments_settings_and_no_way_to_write(
     settings: Settings,
 ) -> None:

@@ -273,6 +273,14 @@ def test_a_fault_of_the_program_is_one_object(monkeypatch: pytest.MonkeyPatch) -
     }
 
 
+AGAIN = "\nhint: nothing was decided: run the command again\n"
+NO_ROOM = (
+    " could not be written: No space left on device\n"
+    "hint: make room in the project's folder, in the folder for temporary files and where standard"
+    " output goes, and run the command again\n"
+)
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -290,6 +298,14 @@ def test_a_fault_of_the_program_is_one_object(monkeypatch: pytest.MonkeyPatch) -
                 "hint: check that the folder exists, has room and may be written\n"
             ),
         ),
+        (OSError(28, "No space left on device"), 3, "error: a file or standard output" + NO_ROOM),
+        (OSError(28, "No space left on device", "runs/x"), 3, "error: runs/x" + NO_ROOM),
+        (
+            OSError(24, "Too many open files"),
+            3,
+            "error: the operating system: Too many open files" + AGAIN,
+        ),
+        (OSError("no text"), 3, "error: the operating system: no text" + AGAIN),
     ],
 )
 def test_what_ends_a_command_has_its_message(

@@ -16,19 +16,27 @@ class Tally:
 
     def __init__(self, targets: Sequence[Target]) -> None:
         self._rows = {t.relationship.id: int(t.statistics.child_rows or 0) for t in targets}
+        self._unknown = any(t.statistics.child_rows is None for t in targets)
         self._pages = {t.relationship.id: START_PAGES + t.statistics.child_pages for t in targets}
-        self._rows_done = self._pages_done = 0
+        self._done = self._rows_done = self._pages_done = 0
         self._started = time.monotonic()
 
     def after(self, audit: Audit) -> str:
         """Count this audit as done and say how far all is."""
         name = audit.relationship.id
+        self._done += name in self._rows
         self._rows_done += self._rows.get(name, 0)
         self._pages_done += self._pages.get(name, 0)
         said = f"{audit.relationship.label}: {audit.state}"
-        rows = f"{self._rows_done:,} of {sum(self._rows.values()):,} rows"
         left = self.seconds_left()
-        return f"{said}; {rows}" + (f", about {_spoken(left)} left" if left >= 1 else "")
+        return f"{said}; {self._far()}" + (f", about {_spoken(left)} left" if left >= 1 else "")
+
+    def _far(self) -> str:
+        """In rows, or in relationships where the planner does not know a table's rows."""
+        if not self._unknown:
+            return f"{self._rows_done:,} of {sum(self._rows.values()):,} rows"
+        rows = f", at least {self._rows_done:,} rows" if self._rows_done else ""
+        return f"{self._done} of {len(self._rows)} relationships{rows} (a table was never analyzed)"
 
     def seconds_left(self) -> float:
         """By the pages that are left and the pace so far; the planner's sizes are estimates."""

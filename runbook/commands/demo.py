@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,7 +61,9 @@ def demo(
     for result in results:
         print_run(settings, result.run)
     if site:
-        out.print(f"site: {site}\nserve it: runbook site serve", soft_wrap=True)
+        where = f" --project {shlex.quote(str(project))}" if project else ""
+        serving = f"serve it: {program_from_here()} site serve{where}"
+        out.print(f"site: {site}\n{serving}", markup=False, soft_wrap=True)
     wrong = [f"{result.run.environment}: {fault}" for result in results for fault in result.faults]
     if wrong:
         err.print("\n".join(f"[red]not as planted[/red] {escape(line)}" for line in wrong))
@@ -66,6 +71,21 @@ def demo(
     out.print("every run found exactly the defects that were planted")
     if serve:
         serve_site(settings, 8000)
+
+
+def program_from_here() -> str:
+    """How this program can be called again: a virtual environment need not be active."""
+    called, module = sys.argv[0], ""
+    if Path(called).name == "__main__.py":
+        called, module = sys.executable, " -m runbook"
+    path = Path(called).absolute()  # not resolved: an environment's Python is a link
+    found = shutil.which(path.name)
+    if found and Path(found).absolute() == path:
+        return path.name + module
+    if Path.cwd() in path.parents:
+        near = str(path.relative_to(Path.cwd()))
+        return shlex.quote(near if "/" in near else f"./{near}") + module
+    return shlex.quote(str(path)) + module
 
 
 def _run_demo(

@@ -104,9 +104,9 @@ def apply(  # noqa: PLR0913, PLR0917 - the command's options
     """Apply a plan, as the owner, one short lock at a time.
 
     \b
-    Only where [environments.ENVIRONMENT] has change, the database is as the plan presupposes, and a
-    rehearsal of this plan passed lately. What is done already is left alone, so that an apply that
-    was cut short is simply started again. The log is kept in changes/ENVIRONMENT/apply/ID/.
+    Only where runbook.toml gives the environment a change, the database is as the plan presupposes,
+    and a rehearsal of this plan passed lately. What is done already is left alone, so that an apply
+    that was cut short is simply started again. The log is kept in changes/ENVIRONMENT/apply/ID/.
     \b
     Exit codes:
       0  all done, or nothing was left to do

@@ -49,9 +49,12 @@ class FleetSettings(_Section, title="[fleet]"):
 
 
 class ServerSettings(_Section, title="[servers.NAME]"):
-    """A server that may be worked harder or less: databases at a time."""
+    """A server that may be worked harder or less: databases at a time.
 
-    jobs: int = Field(ge=1)
+    Without ``jobs`` it takes the fleet's ``jobs_per_server``.
+    """
+
+    jobs: int | None = Field(default=None, ge=1)
 
 
 class Database(_Section, title="[[database]]"):
@@ -104,7 +107,7 @@ class Inventory(_Section, title="fleet.toml"):
     def jobs(self, server: str, given: int | None = None) -> int:
         """How many databases of ``server`` at a time; ``given`` on the command line goes first."""
         own = self.servers.get(server)
-        return given or (own.jobs if own else self.fleet.jobs_per_server)
+        return given or (own and own.jobs) or self.fleet.jobs_per_server
 
 
 def names_of(inventory: Inventory) -> tuple[str, ...]:
