@@ -7,20 +7,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import LiteralString
 
-import psycopg
 from psycopg import sql
 
 from runbook import catalog, credentials, session
 from runbook.connection import Purpose
-from runbook.disposable import dump, rows
+from runbook.disposable import dump
+from runbook.disposable.filling import filling
 from runbook.disposable.rows import Reference
 from runbook.disposable.server import CopyServer, given, private
 from runbook.embedded.files import cache_folder
 from runbook.environment import Environment
 from runbook.errors import IncompleteError
+from runbook.findings import counted as number_of
 from runbook.schema import Schema, TableName
 from runbook.server import Session, server_facts
 
@@ -40,6 +40,13 @@ MEMBERS: LiteralString = """
 DATABASE_OWNER: LiteralString = """
     SELECT pg_get_userbyid(datdba)::text FROM pg_catalog.pg_database
      WHERE datname = current_database()
+"""
+# of the tables that pg_dump would dump, as the role that it would be
+HIDDEN: LiteralString = """
+    SELECT format('%I.%I', n.nspname, c.relname), current_user::text
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relrowsecurity AND n.nspname !~ '^pg_' AND row_security_active(c.oid)
+     ORDER BY n.nspname, c.relname
 """
 
 
@@ -103,6 +110,7 @@ def copied(
         reader = stack.enter_context(closing(session.connect(environment)))
         owner = stack.enter_context(closing(session.connect(environment, Purpose.WRITE)))
         session.same_database(reader, owner)
+        _require_every_row(reader)
         use = dump.programs(reader.info.server_version)
         server = stack.enter_context(given(wanted.into) if wanted.into else private())
         began = time.monotonic()
@@ -110,17 +118,17 @@ def copied(
         role = _role(reader, owner, server)
         name = server.name_for(reader.info.dbname)
         server.create(name)
-        sampled = None
-        fill = _Filling(environment, reader, server, use)
-        if wanted.sample is None:
-            say(f"dumps {size / 2**20:.0f} MB into {server.where}")
-            fill.pipe(name, dump.WHOLE)
-        else:
-            say(f"copies a sample of {wanted.sample} rows a table into {server.where}")
-            sampled = fill.sample(name, wanted)
         empty = server.new_name("empty")
         server.create(empty)
-        fill.pipe(empty, dump.SCHEMA)
+        sampled = None
+        with filling(environment, reader, server, use) as fill:
+            if wanted.sample is None:
+                say(f"dumps {size / 2**20:.0f} MB into {server.where}")
+                fill.whole(name)
+            else:
+                say(f"copies a sample of {wanted.sample} rows a table into {server.where}")
+                sampled = fill.sample(name, wanted.sample, wanted.references, wanted.schemas)
+            fill.empty(empty)
         with closing(server.connect(name)) as filled:
             filled.execute("ANALYZE")
             version = filled.info.server_version
@@ -129,52 +137,19 @@ def copied(
         yield Copy(server, name, empty, role, version, size, time.monotonic() - began, sampled)
 
 
-@dataclass(frozen=True)
-class _Filling:
-    environment: Environment
-    reader: Session
-    server: CopyServer
-    programs: dump.Programs
-
-    def pipe(self, name: str, options: tuple[str, ...]) -> None:
-        lock = int(self.environment.timeouts.lock / timedelta(milliseconds=1))
-        # privileges and owners are roles, which a server that was given does not have
-        bare = () if self.server.private else ("--no-owner", "--no-privileges")
-        assumed = self.reader.execute("SELECT current_user, session_user").fetchone()
-        role = str(assumed[0]) if assumed and assumed[0] != assumed[1] else ""
-        with dump.address(self.reader) as source, dump.address(self.server.connect(name)) as target:
-            dump.pipe(
-                self.programs,
-                source,
-                target,
-                (*options, *bare),
-                lock_milliseconds=max(1, lock),
-                role=role,
-            )
-
-    def sample(self, name: str, wanted: Wanted) -> dict[TableName, int]:
-        self.pipe(name, dump.BEFORE_ROWS)
-        try:
-            with (
-                session.reading(self.reader, self.environment) as source,
-                closing(self.server.connect(name)) as target,
-            ):
-                schema = catalog.read(source, wanted.schemas)
-                found = rows.sample(
-                    source,
-                    target,
-                    schema,
-                    rows.references_of(schema, wanted.references),
-                    wanted.sample or 0,
-                )
-        except psycopg.Error as error:
-            raise IncompleteError(
-                f"environment {self.environment.name!r}: the sample cannot be copied:"
-                f" {session.reason(error)}",
-                "leave --sample-rows out, or let the reader read all tables",
-            ) from None
-        self.pipe(name, dump.AFTER_ROWS)
-        return found
+def _require_every_row(reader: Session) -> None:
+    """Raise :class:`IncompleteError` where row-level security may hide rows from the reader."""
+    hidden = session.fetch(reader, HIDDEN)
+    if not hidden:
+        return
+    (table, role), others = hidden[0], len(hidden) - 1
+    more = f" and {number_of(others, 'more table')}" if others else ""
+    quoted = sql.Identifier(role).as_string(reader)
+    raise IncompleteError(
+        f"the database cannot be dumped: row-level security hides rows of {table}{more} from the"
+        f" role {role!r}",
+        f"as a superuser: ALTER ROLE {quoted} BYPASSRLS; or read as the role that owns the tables",
+    )
 
 
 def _size(reader: Session, *, private_server: bool, sampled: bool) -> int:
