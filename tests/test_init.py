@@ -299,9 +299,28 @@ def test_a_partition_is_no_table_of_its_own(place: Place) -> None:
     place.run("ALTER TABLE events ADD FOREIGN KEY (tenant_id) REFERENCES tenants")
     seen = starting.look(place.environment(), [place.schema])
     assert seen.looked.found.proposals == ()
-    assert [item.source for item in declaring.enforced(seen.schema)] == [
+    assert [item.source for item in declaring.of_keys(seen.schema)] == [
         f"{place.schema}.events(tenant_id)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("VALIDATE CONSTRAINT k", ""),
+        ("ENABLE TRIGGER ALL", ", which was never validated"),
+        ("DISABLE TRIGGER ALL", ", whose triggers are disabled"),
+        ("ALTER CONSTRAINT k NOT ENFORCED", ", which is NOT ENFORCED"),
+    ],
+)
+def test_a_key_that_does_not_hold_is_no_enforced_one(place: Place, does: str, said: str) -> None:
+    place.run(
+        "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (p_id int);"
+        "ALTER TABLE c ADD CONSTRAINT k FOREIGN KEY (p_id) REFERENCES p NOT VALID"
+    )
+    place.run(f"ALTER TABLE c {does}", role=None)
+    (item,) = declaring.of_keys(starting.look(place.environment(), [place.schema]).schema)
+    assert item.why == f"the database has the key k{said}"
 
 
 def test_schema_prisma_is_a_source(beginner: Beginner) -> None:

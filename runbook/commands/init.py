@@ -144,7 +144,7 @@ def _tell(seen: Seen) -> None:
     found = seen.looked.found
     for sentence in seen.sentences():
         out.print(escape(sentence), soft_wrap=True)
-    taken = len(declaring.enforced(seen.schema)), len(declaring.accepted(seen.schema, found))
+    taken = len(declaring.of_keys(seen.schema)), len(declaring.accepted(seen.schema, found))
     likely, possible = len(found.of(Tier.LIKELY)), len(found.of(Tier.POSSIBLE))
     out.print(
         f"{counted(sum(taken), 'relationship')}: {taken[0]:,} from foreign keys, {taken[1]:,}"

@@ -8,7 +8,7 @@ import tomlkit
 
 from runbook.discovery.proposal import Found, NotAKey, Proposal, Tier
 from runbook.relationships import Relationship
-from runbook.schema import Schema, TableName
+from runbook.schema import ForeignKey, Schema, TableName
 
 HEADER = """\
 # What should hold: the relationships between the tables, whether a key holds them or not.
@@ -26,7 +26,7 @@ HEADER = """\
 """
 
 
-def enforced(schema: Schema) -> tuple[Relationship, ...]:
+def of_keys(schema: Schema) -> tuple[Relationship, ...]:
     """A relationship for each foreign key of the database, a key that is there twice once.
 
     A temporal key (WITHOUT OVERLAPS) is not equality of columns, and no relationship.
@@ -38,12 +38,21 @@ def enforced(schema: Schema) -> tuple[Relationship, ...]:
             key.parent,
             key.references,
             key.on_delete,
-            why=f"the database has the key {key.name}",
+            why=f"the database has the key {key.name}{_doubt(key)}",
         )
         for key in reversed(schema.foreign_keys)
         if not key.temporal and {key.child, key.parent} <= schema.tables.keys()
     }
     return tuple(reversed(found.values()))
+
+
+def _doubt(key: ForeignKey) -> str:
+    """Why the key does not hold by itself; empty where it does."""
+    if not key.enforced:
+        return ", which is NOT ENFORCED"
+    if key.disabled_triggers:
+        return ", whose triggers are disabled"
+    return "" if key.validated else ", which was never validated"
 
 
 def accepted(schema: Schema, found: Found) -> tuple[Proposal, ...]:
@@ -63,7 +72,7 @@ def _are_tables(schema: Schema, item: Proposal) -> bool:
 
 def text(schema: Schema, found: Found) -> str:
     """relationships.toml for ``schema``."""
-    parts = [HEADER, *_section("Enforced by a foreign key", map(_declared, enforced(schema)))]
+    parts = [HEADER, *_section("A foreign key of the database", map(_declared, of_keys(schema)))]
     taken = accepted(schema, found)
     parts += _section("Proposed, and sure enough to be taken", map(_proposed, taken))
     likely = [item for item in found.of(Tier.LIKELY) if _are_tables(schema, item)]
