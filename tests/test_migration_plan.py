@@ -246,6 +246,20 @@ def test_a_partition_that_can_hold_no_key() -> None:
     ]
 
 
+def test_a_partitions_key_is_changed_at_its_table() -> None:
+    """The key is none of the partition's own: nothing could be dropped there."""
+    whole = TableName("public", "all_orders")
+    child = replace(table(ORDERS, "id!", "customer_id"), partition_of=whole)
+    found = plan(at=schema(key(child=whole, on_delete=Action.CASCADE), child=child))
+    assert left(found) == [
+        (
+            "mismatched",
+            "public.orders is a partition: public.all_orders has its key 'there', change that",
+        )
+    ]
+    assert found.steps == ()
+
+
 # --- keys that are there ------------------------------------------------------------------------
 
 
