@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from runbook import record, run_folders
+from runbook import past_runs, record, run_folders
 from runbook.findings import Audit, CensusRow, CheckResult
 from runbook.record import RunRecord
 
@@ -39,6 +39,15 @@ def values(run: RunRecord) -> Values:
         "key": _by(run.census, _key),
         "orphan rows": _by(run.audits, _orphans),
     }
+
+
+def kept_values(folder: Path) -> Values:
+    """The same of the run in ``folder``, whose record is read for it only the first time.
+
+    Raises :class:`IncompleteError` as :func:`past_runs.whole`.
+    """
+    found: Values = past_runs.once(folder, "values", lambda: values(past_runs.whole(folder)))
+    return found
 
 
 def compare(before: RunRecord, after: RunRecord) -> tuple[Change, ...]:

@@ -6,11 +6,11 @@ is kept, in memory and in ``runs/.counts``, while its file stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ NOT_LOOKED = AuditState.NOT_LOOKED.value
 KEPT = 512  # run records whose counts stay in memory
 KEPT_WHOLE = 32  # run records that stay in memory with all of their evidence
 KEPT_BELOW = ".counts"  # of the folder of runs
-KEPT_FORMAT = 1
+KEPT_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,13 @@ class Count:
 class Past:
     """One run: its verdict under its gate, its steps and audits, and counts by relationship id.
 
-    ``orphans`` is the sum over the audits that looked, ``looked`` of ``audits``.
+    ``orphans`` is the sum over the audits that looked, ``looked`` of ``audits``; ``exact_orphans``
+    is that over the relationships that were counted exactly, ``exact`` of ``relationships``.
     """
 
+    environment: str
     run_id: str
+    started: datetime
     finished: datetime
     verdict: str
     succeeded: int
@@ -56,7 +59,16 @@ class Past:
     looked: int
     audits: int
     orphans: int
-    counts: Mapping[str, Count]
+    relationships: int
+    exact: int
+    exact_orphans: int
+    found: Sequence[tuple[str, str, str, int | None]]  # id, key, rows, exact orphans
+
+    @cached_property
+    def counts(self) -> Mapping[str, Count]:
+        """The counts by relationship id; there may be thousands, and not every page asks."""
+        of_run = self.environment, self.run_id, self.started
+        return {name: Count(*of_run, key, rows, orphans) for name, key, rows, orphans in self.found}
 
 
 def of(runs: Path, environment: str) -> tuple[Past, ...]:
@@ -101,19 +113,29 @@ def _whole(folder: Path, _version: Version) -> RunRecord:
 
 @lru_cache(maxsize=KEPT)
 def _read(path: Path, environment: str, version: Version) -> Past:
-    kept = path.parent.parent.parent / KEPT_BELOW / environment / f"{path.parent.name}.json"
-    values = _kept(kept, version) or _keep(kept, version, _values(path))
-    run_id, started = values["run_id"], datetime.fromisoformat(values["started"])
+    values = _once(_file(path.parent, "counts"), version, lambda: _values(path))
     return Past(
-        run_id,
+        environment,
+        values["run_id"],
+        datetime.fromisoformat(values["started"]),
         datetime.fromisoformat(values["finished"]),
         values["verdict"],
         **values["numbers"],
-        counts={
-            name: Count(environment, run_id, started, key, rows, orphans)
-            for name, key, rows, orphans in values["counts"]
-        },
+        found=tuple(tuple(count) for count in values["counts"]),
     )
+
+
+def once(folder: Path, kind: str, make: Callable[[], Any]) -> Any:
+    """What ``make`` makes of the run in ``folder``, as plain JSON; made once, and then kept."""
+    return _once(_file(folder, kind), record.version(folder / record.FILE_NAME), make)
+
+
+def _file(folder: Path, kind: str) -> Path:
+    return folder.parent.parent / KEPT_BELOW / folder.parent.name / f"{folder.name}.{kind}.json"
+
+
+def _once(file: Path, version: Version, make: Callable[[], Any]) -> Any:
+    return _kept(file, version) or _keep(file, version, make())
 
 
 def _kept(file: Path, version: Version) -> dict[str, Any] | None:
@@ -148,6 +170,7 @@ def _values(path: Path) -> dict[str, Any]:
         rows = AuditState(audit["state"]).value if audit else NOT_LOOKED
         orphans = audit["orphans"] if audit and audit["exact"] else None
         counts.append((name, KeyState(row["state"]).value, rows, orphans))
+    exact = [orphans for _, _, _, orphans in counts if orphans is not None]
     looked = [
         audit for audit in run["audits"] if audit["state"] in (AuditState.CLEAN, AuditState.ORPHANS)
     ]
@@ -163,6 +186,9 @@ def _values(path: Path) -> dict[str, Any]:
             "looked": len(looked),
             "audits": len(run["audits"]),
             "orphans": sum(audit["orphans"] or 0 for audit in looked),
+            "relationships": len(counts),
+            "exact": len(exact),
+            "exact_orphans": sum(exact),
         },
         "counts": counts,
     }

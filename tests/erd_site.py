@@ -15,7 +15,7 @@ from runbook.record import RunRecord
 from runbook.relationships import Relationship, Relationships
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import erd_page
+from runbook.site import erd_page, ledger_page
 from tests import project
 
 POLICY = (
@@ -42,7 +42,9 @@ def documents(folder: Path, items: tuple[Relationship, ...], *runs: RunRecord) -
         place.mkdir(parents=True)
         record.write(place, run.model_copy(update={"run_id": place.name}))
     newest = {run.environment: run for run in runs}
-    found = erd_page.documents(settings_of(folder, items), Facts({}, newest))
+    settings = settings_of(folder, items)
+    rows = ledger_page.all_rows(settings, Facts({}, newest))
+    found = erd_page.documents(settings, rows) | dict(erd_page.files(settings, rows))
     return {path.removeprefix(f"{erd_page.FOLDER}/"): text for path, text in found.items()}
 
 

@@ -53,6 +53,20 @@ def test_equal_runs_do_not_differ() -> None:
     assert comparison.compare(BEFORE, later) == ()
 
 
+def test_values_are_kept_until_the_record_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "runs" / "staging" / BEFORE.run_id
+    folder.mkdir(parents=True)
+    record.write(folder, BEFORE)
+    assert comparison.kept_values(folder) == comparison.values(BEFORE)
+    with monkeypatch.context() as patch:
+        patch.setattr(comparison, "values", lambda _: pytest.fail("it was kept"))
+        assert comparison.kept_values(folder)["orphan rows"] == {NAME: "7"}
+    record.write(folder, AFTER.model_copy(update={"run_id": BEFORE.run_id}))
+    assert comparison.kept_values(folder)["orphan rows"] == {NAME: "0"}
+
+
 def test_keys_and_orphan_rows() -> None:
     assert comparison.compare(BEFORE, AFTER) == (
         Change("key", NAME, "missing", "enforced"),

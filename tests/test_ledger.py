@@ -25,7 +25,7 @@ from runbook.relationships import Exemption, Relationship, Relationships
 from runbook.schema import Action, Match, TableName
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
-from runbook.site import ledger_page, pages, relationship_page
+from runbook.site import beside, ledger_page, pages, relationship_page
 from tests import project
 from tests.places import HOSTILE
 from tests.test_record import RUN
@@ -157,7 +157,8 @@ def documents(*runs: RunRecord, items: tuple[Relationship, ...] = (ITEM, OTHER))
             return Relationships(items)
 
     settings = Given.model_construct(**SETTINGS.__dict__)
-    return ledger_page.documents(settings, Facts({}, {r.environment: r for r in runs}))
+    found = ledger_page.all_rows(settings, Facts({}, {r.environment: r for r in runs}))
+    return ledger_page.documents(settings, found) | dict(ledger_page.files(settings, found))
 
 
 def test_the_files_say_the_same_as_the_page() -> None:
@@ -339,7 +340,7 @@ def test_what_was_counted_is_kept_beside_the_runs(tmp_path: Path) -> None:
     settings = kept(tmp_path, run("staging", (ITEM, KeyState.MISSING, counted(ITEM, 2))))
     path = tmp_path / "runs" / "staging" / "2026-0" / "run.json"
     (first,) = past_runs.of(settings.runs, "staging")
-    file = tmp_path / "runs" / ".counts" / "staging" / "2026-0.json"
+    file = tmp_path / "runs" / ".counts" / "staging" / "2026-0.counts.json"
     known = json.loads(file.read_text(encoding="utf-8"))
     known["values"]["counts"][0][3] = 77
     file.write_text(json.dumps(known), encoding="utf-8")
@@ -378,11 +379,11 @@ def test_a_large_record_is_published_compressed(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "staging" / "2026-0"
     given = settings.environments["staging"], past_runs.whole(folder)
     assert "[run.json](run.json)" in pages.environment_page(settings, *given)
-    padded = " " * pages.LARGEST_RECORD + (folder / "run.json").read_text(encoding="utf-8")
+    padded = " " * beside.LARGEST_RECORD + (folder / "run.json").read_text(encoding="utf-8")
     (folder / "run.json").write_text(padded, encoding="utf-8")
     assert "[run.json.gz](run.json.gz)" in pages.environment_page(settings, *given)
-    assert gzip.decompress(pages.published(folder)) == padded.encode()
-    assert pages.published(folder) == pages.published(folder)  # no time in it
+    assert gzip.decompress(beside.published(folder)) == padded.encode()
+    assert beside.published(folder) == beside.published(folder)  # no time in it
 
 
 def test_the_page_of_many_relationships_shows_the_first() -> None:

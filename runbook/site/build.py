@@ -13,7 +13,7 @@ from pathlib import Path
 from runbook import past_runs, record, run_folders
 from runbook.errors import IncompleteError, UsageError
 from runbook.settings import Settings
-from runbook.site import ledger_page
+from runbook.site import beside
 
 CONFIG = "mkdocs.yml"
 # every site of ours has both, and no folder of sources has
@@ -50,9 +50,9 @@ def collect_less_garbage() -> None:
 
 
 def _write(settings: Settings, fresh: Path) -> None:
-    """MkDocs writes its pages into ``fresh``, and beside it we write those of relationships."""
-    beside = fresh.with_name(f"{fresh.name}.relationships")
-    shutil.rmtree(beside, ignore_errors=True)
+    """MkDocs writes its pages into ``fresh``; what it does not make is written meanwhile."""
+    others = fresh.with_name(f"{fresh.name}.beside")
+    shutil.rmtree(others, ignore_errors=True)
     collect_less_garbage()
     command = [sys.executable, "-m", "runbook.site.mkdocs", "build", "--strict"]
     command += ["--site-dir", str(fresh)]
@@ -60,13 +60,13 @@ def _write(settings: Settings, fresh: Path) -> None:
         with subprocess.Popen(
             command,
             cwd=settings.folder,
-            env=os.environ | environment(settings) | {ledger_page.WRITTEN_ELSEWHERE: "1"},
+            env=os.environ | environment(settings) | {beside.WRITTEN_ELSEWHERE: "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         ) as mkdocs:
             try:
-                ledger_page.write_relationships(settings, beside)
+                beside.write(settings, others)
                 output, _ = mkdocs.communicate()
             except BaseException:
                 mkdocs.kill()
@@ -76,10 +76,19 @@ def _write(settings: Settings, fresh: Path) -> None:
                 "the site does not build:\n" + _faults(output),
                 "mend what is named, then: runbook site build",
             )
-        if (beside / ledger_page.PAGES).exists():
-            (beside / ledger_page.PAGES).rename(fresh / ledger_page.PAGES)
+        _merge(others, fresh)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(others, ignore_errors=True)
+
+
+def _merge(others: Path, site: Path) -> None:
+    """Move all that is in ``others`` to where it belongs in ``site``."""
+    for path in others.iterdir():
+        place = site / path.name
+        if place.is_dir():
+            _merge(path, place)
+        else:
+            path.replace(place)
 
 
 def _refuse(target: Path, project: Path) -> None:

@@ -10,55 +10,55 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from runbook import charts, erd, ledger, markup
-from runbook.environment import Environment
+from runbook import charts, erd, markup, past_runs
 from runbook.erd import Diagram, states
-from runbook.facts import Facts
 from runbook.findings import counted
-from runbook.ledger import Cell, Count, Row
+from runbook.ledger import Cell, Row
 from runbook.markup import Html
+from runbook.past_runs import Past
 from runbook.settings import Settings
 from runbook.site import ledger_page
+from runbook.site.ledger_page import Found
 
 FOLDER = "results/schema"
+DATA = "erd.json"
 PLAIN_ROWS = 50  # beyond, the page would weigh more than a reader wants to load
 LARGEST = 40_000  # bytes of a picture inside the page; beyond, the page has an overview
 SHOWN_RUNS = 30  # of an environment
 MOST_RUNS = 60  # of all environments together
 
-Histories = Mapping[str, Mapping[str, Sequence[Count]]]
 
-
-def documents(settings: Settings, facts: Facts) -> dict[str, str]:
-    """The page and its files, by their path in docs/: erd.json, and an SVG for each environment."""
-    found = ledger_page.all_rows(settings, facts)
+def documents(settings: Settings, found: Found) -> dict[str, str]:
+    """The page, by its path in docs/; ``found`` are all rows of the ledger."""
     rows = [row for row, _ in found]
-    pages = {row.relationship.id: f"../{url.removeprefix('results/')}" for row, url in found}
     diagram = erd.draw([row.relationship for row in rows])
-    histories = {name: ledger.history(settings, name) for name in settings.environments}
+    page = _page(settings, rows, diagram, ledger_page.links(found))
+    return {f"{FOLDER}/index.md": page}
+
+
+def files(settings: Settings, found: Found) -> Iterator[tuple[str, str]]:
+    """What the page loads and links to, by its path in the site: ``DATA`` and the pictures."""
+    rows = [row for row, _ in found]
+    pages = ledger_page.links(found)
+    diagram = erd.draw([row.relationship for row in rows])
     data = erd.as_json(settings, diagram, rows, pages)
-    documents = {
-        f"{FOLDER}/index.md": _page(settings, rows, diagram, pages, histories),
-        f"{FOLDER}/erd.json": json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n",
-    }
-    for at, (name, environment) in enumerate(_drawn(settings, diagram)):
-        title = _title(diagram, environment.title)
-        picture = erd.svg(diagram, _cells(rows, at), pages, title, alone=True)
-        documents[f"{FOLDER}/{_file(settings, name)}"] = picture + "\n"
-    return documents
+    yield f"{FOLDER}/{DATA}", json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
+    files = pictures(settings, len(rows))
+    for at, (name, environment) in enumerate(settings.environments.items()):
+        if name in files:
+            title = _title(diagram, environment.title)
+            picture = erd.svg(diagram, _cells(rows, at), pages, title, alone=True)
+            yield f"{FOLDER}/{files[name]}", picture + "\n"
 
 
-def _drawn(settings: Settings, diagram: Diagram) -> list[tuple[str, Environment]]:
-    """The environments with a picture as a file: of a large schema the first one alone."""
-    found = list(settings.environments.items())
-    return found if len(diagram.lines) <= erd.LINKED else found[:1]
+def pictures(settings: Settings, relationships: int) -> dict[str, str]:
+    """The picture's file of each environment that has one: of a large schema the first alone.
 
-
-def _file(settings: Settings, environment: str) -> str:
-    """``erd.svg`` for the environment that the page shows first."""
-    return (
-        "erd.svg" if environment == next(iter(settings.environments)) else f"erd-{environment}.svg"
-    )
+    ``erd.svg`` is of the environment that the page shows first.
+    """
+    first, *others = settings.environments
+    drawn = others if relationships <= erd.LINKED else ()
+    return {first: "erd.svg"} | {name: f"erd-{name}.svg" for name in drawn}
 
 
 def _cells(rows: Sequence[Row], at: int) -> dict[str, Cell]:
@@ -75,7 +75,6 @@ def _page(
     rows: Sequence[Row],
     diagram: Diagram,
     pages: Mapping[str, str],
-    histories: Histories,
 ) -> str:
     about = (
         f"{counted(len(diagram.tables), 'table')} and"
@@ -87,26 +86,26 @@ def _page(
         "---\nsearch:\n  exclude: true\nhide:\n  - toc\n---\n\n# Schema\n",
         '<link rel="stylesheet" href="../../assets/erd.css">\n',
         f"{about}\n",
-        _ages(settings, rows, diagram),
+        _ages(settings, rows),
         _picture(settings, rows, diagram, pages),
         '<script src="../../assets/erd.js" defer></script>\n',
         f"## Relationships\n\n{_table(settings, rows, pages)}\n",
         f"## Coverage\n\n{_coverage(settings, rows)}\n",
-        f"## Orphan rows over time\n\n{_trend(settings, histories)}\n",
+        f"## Orphan rows over time\n\n{_trend(settings)}\n",
     ]
     return "\n".join(lines)
 
 
-def _ages(settings: Settings, rows: Sequence[Row], diagram: Diagram) -> str:
+def _ages(settings: Settings, rows: Sequence[Row]) -> str:
     """When each environment was looked at, and its picture as a file."""
     items = []
-    drawn = dict(_drawn(settings, diagram))
+    files = pictures(settings, len(rows))
     for at, (name, environment) in enumerate(settings.environments.items()):
         seen = next((row.cells[at] for row in rows if row.cells[at].measured), None)
         said = "no run yet"
         if seen and seen.measured and seen.fresh_until:
             said = markup.moment(seen.measured, seen.fresh_until)
-        link = f' · <a href="{_file(settings, name)}">SVG</a>' if name in drawn else ""
+        link = f' · <a href="{files[name]}">SVG</a>' if name in files else ""
         items.append(f"<li>{markup.text(environment.title)}: {said}{link}</li>")
     return f'<ul class="rb-erd-ages">{"".join(items)}</ul>\n'
 
@@ -129,7 +128,7 @@ def _picture(
         )
     name = markup.text(title)
     return (
-        '<div id="rb-erd" data-source="erd.json"><figure class="rb-erd-static">'
+        f'<div id="rb-erd" data-source="{DATA}"><figure class="rb-erd-static">'
         f'<div class="rb-erd-scroll" tabindex="0" role="region" aria-label="{name}">{picture}</div>'
         f"<figcaption>{name}</figcaption></figure>{note}</div>\n"
     )
@@ -176,13 +175,13 @@ def _coverage(settings: Settings, rows: Sequence[Row]) -> str:
     )
 
 
-def _trend(settings: Settings, histories: Histories) -> str:
+def _trend(settings: Settings) -> str:
     """All orphan rows of each run; unknown where one relationship was not counted exactly."""
     series: list[tuple[str, list[float | None]]] = []
     rows = []
     shown = min(SHOWN_RUNS, MOST_RUNS // len(settings.environments) or 1)
     for name, environment in settings.environments.items():
-        runs = list(_totals(histories[name]))[-shown:]
+        runs = list(_totals(past_runs.of(settings.runs, name)))[-shown:]
         if runs:
             series.append((environment.title, [total for _, total, _, _ in runs]))
         for measured, total, sum_of, known in reversed(runs):
@@ -200,16 +199,10 @@ def _trend(settings: Settings, histories: Histories) -> str:
     )
 
 
-def _totals(
-    counts: Mapping[str, Sequence[Count]],
-) -> Iterator[tuple[datetime, int | None, int, str]]:
+def _totals(runs: Sequence[Past]) -> Iterator[tuple[datetime, int | None, int, str]]:
     """For each run, the oldest first: when, the total if known, the sum so far, and of how many."""
-    runs: dict[str, list[Count]] = {}
-    for found in counts.values():
-        for count in found:
-            runs.setdefault(count.run_id, []).append(count)
-    for _, found in sorted(runs.items()):
-        exact = [count.orphans for count in found if count.orphans is not None]
-        whole = len(exact) == len(found)
-        known = f"{len(exact):,} of {len(found):,}"
-        yield found[0].measured, sum(exact) if whole else None, sum(exact), known
+    for run in runs:
+        if run.relationships:
+            total = run.exact_orphans if run.exact == run.relationships else None
+            known = f"{run.exact:,} of {run.relationships:,}"
+            yield run.started, total, run.exact_orphans, known

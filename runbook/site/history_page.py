@@ -24,7 +24,10 @@ def documents(settings: Settings, runs: Mapping[str, RunRecord]) -> dict[str, st
 
     ``runs`` are the newest runs by environment.
     """
-    found = {name: comparison.values(run) for name, run in runs.items()}
+    found = {
+        name: comparison.kept_values(settings.runs / name / run.run_id)
+        for name, run in runs.items()
+    }
     return {
         f"{name}/history.md": _page(settings, settings.environments[name], runs, found)
         for name in runs
@@ -43,14 +46,14 @@ def _page(
     lines += ["## Since the run before", ""]
     before = comparison.earlier(folder, run.run_id)
     if before:
-        earlier = past_runs.whole(before)
-        lines += [_changes((earlier, comparison.values(earlier)), (run, found[name])), ""]
+        earlier = comparison.kept_values(before)
+        lines += [_changes((f"{name}, {before.name}", earlier), (_said(run), found[name])), ""]
     else:
         lines += ["There is none before it.", ""]
     for other in runs:
         if other != name:
             title = markup.text(settings.environments[other].title)
-            pair = (runs[other], found[other]), (run, found[name])
+            pair = (_said(runs[other]), found[other]), (_said(run), found[name])
             lines += [f"## Against {title}", "", _changes(*pair), ""]
     return "\n".join(lines)
 
@@ -75,11 +78,14 @@ def _row(run: Past) -> tuple[str | int | Html, ...]:
     )
 
 
-def _changes(before: tuple[RunRecord, Values], after: tuple[RunRecord, Values]) -> str:
+def _said(run: RunRecord) -> str:
+    return f"{run.environment}, {run.run_id}"
+
+
+def _changes(before: tuple[str, Values], after: tuple[str, Values]) -> str:
     changes = comparison.differences(before[1], after[1])
     if not changes:
         return "Nothing differs."
-    names = (f"{run.environment}, {run.run_id}" for run, _ in (before, after))
     rows: Sequence[tuple[str, str, str, str]] = [
         (change.what, change.name, change.before, change.after)
         for change in changes[:SHOWN_CHANGES]
@@ -87,7 +93,7 @@ def _changes(before: tuple[RunRecord, Values], after: tuple[RunRecord, Values]) 
     left = len(changes) - SHOWN_CHANGES
     said = f"<p>And {left:,} more: runbook compare tells all.</p>" if left > 0 else ""
     title = f"{counted(len(changes), 'difference')}: {_kinds(changes)}"
-    return markup.table(("what", "name", *names), rows, title) + said
+    return markup.table(("what", "name", before[0], after[0]), rows, title) + said
 
 
 def _kinds(changes: Sequence[Change]) -> str:

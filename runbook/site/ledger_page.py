@@ -1,4 +1,4 @@
-"""The ledger as a page, and as files for machines; and a page for every relationship in it.
+"""The ledger as a page, and as files for machines.
 
 The page holds the first rows as a plain table; a script replaces it by one that can be filtered,
 sorted and linked to, from ledger.json.
@@ -7,11 +7,9 @@ sorted and linked to, from ledger.json.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
-from runbook import facts as all_facts
-from runbook import judgement, ledger, markup
+from runbook import ledger, markup
 from runbook.facts import Facts
 from runbook.findings import counted
 from runbook.ledger import Cell, Row
@@ -20,33 +18,41 @@ from runbook.settings import Settings
 from runbook.site import relationship_page
 
 FOLDER = "results/ledger"
+FILES = ("ledger.json", "ledger.csv")
 PAGES = "results/relationships"
-# set for a MkDocs beside which another process writes the pages of the relationships
-WRITTEN_ELSEWHERE = "RUNBOOK_RELATIONSHIPS_ELSEWHERE"
 PLAIN_ROWS = 75  # beyond, the page would weigh more than a reader wants to load
 
-
-def documents(settings: Settings, facts: Facts) -> dict[str, str]:
-    """The ledger's page and files, by their path in docs/."""
-    rows = [row for row, _ in all_rows(settings, facts)]
-    links = {row.relationship.id: f"../relationships/{_file(row)}" for row in rows}
-    found = ledger.as_json(settings, rows, links)
-    return {
-        f"{FOLDER}/index.md": _page(settings, rows, links),
-        f"{FOLDER}/ledger.json": json.dumps(found, ensure_ascii=False, separators=(",", ":"))
-        + "\n",
-        f"{FOLDER}/ledger.csv": ledger.as_csv(rows),
-    }
+Found = Sequence[tuple[Row, str]]
+"""Every row of the ledger, and the URL of its page from the site's root."""
 
 
-def all_rows(settings: Settings, facts: Facts) -> list[tuple[Row, str]]:
-    """Every row of the ledger, and the URL of its page from the site's root."""
+def documents(settings: Settings, found: Found) -> dict[str, str]:
+    """The ledger's page, by its path in docs/."""
+    return {f"{FOLDER}/index.md": _page(settings, [row for row, _ in found], links(found))}
+
+
+def files(settings: Settings, found: Found) -> Iterator[tuple[str, str]]:
+    """The same for machines: ``FILES``, by their path in the site."""
+    rows = [row for row, _ in found]
+    data = ledger.as_json(settings, rows, links(found))
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")) + "\n"
+    yield from zip((f"{FOLDER}/{name}" for name in FILES), (text, ledger.as_csv(rows)), strict=True)
+
+
+def links(found: Found) -> dict[str, str]:
+    """The pages of ``found`` by relationship id, as a page in a folder beside theirs links to."""
+    return {row.relationship.id: f"../{url.removeprefix('results/')}" for row, url in found}
+
+
+def all_rows(settings: Settings, facts: Facts) -> Found:
+    """The ledger of the newest runs."""
     found = ledger.take(settings, settings.relationships(), facts.runs)
-    return [(row, f"{PAGES}/{_file(row)}") for row in found]
+    return [(row, url(row)) for row in found]
 
 
-def _file(row: Row) -> str:
-    return f"{relationship_page.slug(row.relationship.id)}.html"
+def url(row: Row) -> str:
+    """Where the page of a relationship is, from the site's root."""
+    return f"{PAGES}/{relationship_page.slug(row.relationship.id)}.html"
 
 
 def _page(settings: Settings, rows: Sequence[Row], links: dict[str, str]) -> str:
@@ -86,19 +92,3 @@ def table(settings: Settings, rows: Sequence[Row], links: dict[str, str]) -> str
 def _cell(cell: Cell) -> Html:
     rows = counted(cell.orphans, "orphan row") if cell.orphans else cell.rows
     return Html(f"{markup.state(cell.key)} <small>{markup.text(rows)}</small>")
-
-
-def write_relationships(settings: Settings, site: Path) -> int:
-    """Write the page of every relationship into the built ``site``; returns how many."""
-    facts = all_facts.collect(settings)
-    relationships = settings.relationships()
-    histories = {name: ledger.history(settings, name) for name in settings.environments}
-    naming = relationship_page.naming(facts.runs)
-    today = judgement.now().date()
-    folder = site / PAGES
-    folder.mkdir(parents=True, exist_ok=True)
-    for row in ledger.take(settings, relationships, facts.runs):
-        exemption = relationships.exception_for(row.relationship)
-        page = relationship_page.render(row, exemption, histories, naming, today)
-        (folder / _file(row)).write_text(page, encoding="utf-8")
-    return len(relationships)

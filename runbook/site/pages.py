@@ -5,10 +5,8 @@ A file is only written when its content changes, so that nothing is rendered twi
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 
-from runbook import facts as all_facts
 from runbook import junit, markup, record, report
 from runbook.environment import Environment
 from runbook.facts import Facts
@@ -16,20 +14,30 @@ from runbook.findings import CensusRow, Status
 from runbook.markup import Html
 from runbook.record import RunRecord
 from runbook.settings import Settings
-from runbook.site import badge, changes_page, erd_page, fleet, history_page, ledger_page
+from runbook.site import (
+    aside,
+    badge,
+    beside,
+    changes_page,
+    erd_page,
+    fleet,
+    history_page,
+    ledger_page,
+)
 from runbook.verdict import CriterionState, State, Tier, Verdict
 
 MOST_REASONS = 4
 FOLDER = "results"
 PLAIN_ROWS = 100  # of a table; beyond, the page would weigh more than a reader wants to load
-LARGEST_RECORD = 1_000_000  # bytes of a run.json that is published as it is
 
 
-def write(settings: Settings) -> tuple[Path, ...]:
-    """Write all result pages; files of earlier builds that no run accounts for are removed."""
+def write(settings: Settings, facts: Facts) -> dict[str, tuple[str, ...]]:
+    """Write all result pages; files of earlier builds that no run accounts for are removed.
+
+    Returns the tables that are set aside from each page, by its path in docs/.
+    """
     docs = settings.path(settings.project.docs)
-    facts = all_facts.collect(settings)
-    pages: dict[str, str | bytes] = {
+    pages = {
         f"{FOLDER}/index.md": overview(settings, facts),
         f"{FOLDER}/run.schema.json": record.as_json(record.json_schema()),
     }
@@ -44,7 +52,6 @@ def write(settings: Settings) -> tuple[Path, ...]:
             continue
         folder = settings.runs / environment.name / run.run_id
         pages[f"{home}/relationships.md"] = relationships_page(environment, run)
-        pages[f"{home}/{record_file(folder)}"] = published(folder)
         if (folder / junit.FILE_NAME).exists():
             pages[f"{home}/junit.xml"] = (folder / junit.FILE_NAME).read_text(encoding="utf-8")
         for step in run.steps:
@@ -53,32 +60,26 @@ def write(settings: Settings) -> tuple[Path, ...]:
                 pages[f"{home}/{step.name}.ipynb"] = notebook.read_text(encoding="utf-8")
     for written in (fleet.pages(settings), history_page.documents(settings, facts.runs)):
         pages |= {f"{FOLDER}/{name}": text for name, text in written.items()}
-    pages |= ledger_page.documents(settings, facts)
-    pages |= erd_page.documents(settings, facts)
+    found = ledger_page.all_rows(settings, facts)
+    pages |= ledger_page.documents(settings, found)
+    pages |= erd_page.documents(settings, found)
+    tables = {}
     for name, content in pages.items():
-        _write(docs / name, content)
+        text, tables[name] = _SET_ASIDE.get(Path(name).suffix, _as_it_is)(content)
+        _write(docs / name, text)
     _remove_others(docs, set(pages))
-    return tuple(docs / name for name in pages)
+    return tables
 
 
-def record_file(folder: Path) -> str:
-    """What the record of the run in ``folder`` is called on the site: a large one is compressed."""
-    size = (folder / record.FILE_NAME).stat().st_size
-    return record.FILE_NAME if size <= LARGEST_RECORD else f"{record.FILE_NAME}.gz"
+def _as_it_is(text: str) -> tuple[str, tuple[str, ...]]:
+    return text, ()
 
 
-def published(folder: Path) -> bytes:
-    """The record of the run in ``folder`` as the site has it; the same bytes at every build."""
-    content = (folder / record.FILE_NAME).read_bytes()
-    return (
-        gzip.compress(content, compresslevel=6, mtime=0)
-        if len(content) > LARGEST_RECORD
-        else content
-    )
+_SET_ASIDE = {".md": aside.take, ".ipynb": aside.take_from_notebook}
 
 
-def _write(path: Path, content: str | bytes) -> None:
-    content = content.encode() if isinstance(content, str) else content
+def _write(path: Path, text: str) -> None:
+    content = text.encode()
     if path.exists() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +192,7 @@ def environment_page(settings: Settings, environment: Environment, run: RunRecor
         lines += [f"## {title}", "", report.show(verdict).content, ""]
     lines += ["## Self-test", "", _self_test(run), "", "## Steps", "", _steps(run), ""]
     lines += ["## Checks", "", _checks(run), ""]
-    name = record_file(settings.runs / environment.name / run.run_id)
+    name = beside.record_file(settings.runs / environment.name / run.run_id)
     files = (f"[{name}]({name})", "[junit.xml](junit.xml)", "[badge](badge.svg)")
     lines += [" · ".join(("[Relationships and orphan rows](relationships.md)", *files)), ""]
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,18 @@ from mkdocs.config.base import Config
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin
-from mkdocs.structure.files import Files
+from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from pathspec.gitignore import GitIgnoreSpec
 
+from runbook import facts
 from runbook.errors import RunbookError
+from runbook.facts import Facts
 from runbook.settings import Settings
 from runbook.settings import read as read_settings
 from runbook.site import (
+    aside,
+    beside,
     build,
     changes_page,
     erd_page,
@@ -32,6 +37,7 @@ from runbook.site import (
     pages,
     policy,
     search_worker,
+    templates,
 )
 
 RESULTS = f"{pages.FOLDER}/index.md"
@@ -55,13 +61,17 @@ class RunbookPlugin(BasePlugin[Options]):
     """Serves MkDocs from run records; opens no connection."""
 
     _settings: Settings
+    _facts: Facts
+    _aside: Mapping[str, Sequence[str]]  # the tables of a result page, by its path in docs/
 
     def on_config(self, config: MkDocsConfig) -> MkDocsConfig:
         """Write the result pages and put them into the navigation."""
         build.collect_less_garbage()
+        templates.compile_once()
         try:
             self._settings = read_settings(Path(config.config_file_path).parent)
-            pages.write(self._settings)
+            self._facts = facts.collect(self._settings)
+            self._aside = pages.write(self._settings, self._facts)
         except RunbookError as error:
             raise PluginError(str(error)) from None
         unlisted = GitIgnoreSpec.from_lines([f"/{pages.FOLDER}/*/*.ipynb"])
@@ -69,6 +79,12 @@ class RunbookPlugin(BasePlugin[Options]):
         if config.nav is not None:
             config.nav = [self._entry(entry) for entry in config.nav]
         return config
+
+    def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
+        """Tell MkDocs of the files that it does not make, so that pages can link to them."""
+        for name in beside.names(self._settings, self._facts):
+            files.append(File.generated(config, name, content=""))
+        return files
 
     def _entry(self, entry: Any) -> Any:
         """An entry of the navigation; that of the results gets a section an environment."""
@@ -101,15 +117,16 @@ class RunbookPlugin(BasePlugin[Options]):
         self, markdown: str, *, page: Page, config: MkDocsConfig, files: Files
     ) -> str:
         """Warn, and so fail a strict build, for every figure that is no fact."""
-        if not page.file.src_uri.startswith(f"{pages.FOLDER}/"):
-            source = Path(str(page.file.abs_src_path)).read_text(encoding="utf-8")
-            for figure in figures.bare(source):
-                _log.warning(
-                    "%s:%s: the figure %r is no fact; write it as a fact, or as code",
-                    page.file.src_uri,
-                    figure.line,
-                    figure.text,
-                )
+        if page.file.src_uri.startswith(f"{pages.FOLDER}/"):
+            return markdown
+        source = Path(str(page.file.abs_src_path)).read_text(encoding="utf-8")
+        for figure in figures.bare(source):
+            _log.warning(
+                "%s:%s: the figure %r is no fact; write it as a fact, or as code",
+                page.file.src_uri,
+                figure.line,
+                figure.text,
+            )
         return markdown
 
     def on_post_page(self, output: str, *, page: Page, config: MkDocsConfig) -> str:
@@ -124,13 +141,13 @@ class RunbookPlugin(BasePlugin[Options]):
         return policy.with_policy(output_content) if is_page else output_content
 
     def on_post_build(self, *, config: MkDocsConfig) -> None:
-        """Add the pages of the relationships, which MkDocs does not make, and mend the search."""
-        if ledger_page.WRITTEN_ELSEWHERE not in os.environ:
+        """Add what MkDocs does not make, and mend the search."""
+        site = Path(config.site_dir)
+        if beside.WRITTEN_ELSEWHERE not in os.environ:
             try:
-                ledger_page.write_relationships(self._settings, Path(config.site_dir))
+                beside.write(self._settings, site)
             except RunbookError as error:
                 raise PluginError(str(error)) from None
-        site = Path(config.site_dir)
         for source_map in site.glob("assets/**/*.map"):  # megabytes for who debugs the theme
             source_map.unlink()
         if not search_worker.mend(site):
@@ -140,12 +157,14 @@ class RunbookPlugin(BasePlugin[Options]):
         """Take tables of results out of the search, and nbconvert's styles and scripts out of a
         notebook page; the site has its own.
         """
+        is_notebook = page.file.src_uri.endswith(".ipynb")
+        if is_notebook:
+            for pattern in (_STYLE, _SCRIPT, _COPY, _PLAIN):
+                html = pattern.sub("", html)
+            html = html.replace("highlight-ipynb", "highlight")
+        html = aside.put_back(html, self._aside.get(page.file.src_uri, ()))
         if not page.file.src_uri.startswith(REFERENCE):
             html = _TABLE.sub("<div data-search-exclude", html)
-        if not page.file.src_uri.endswith(".ipynb"):
-            return html
-        for pattern in (_STYLE, _SCRIPT, _COPY, _PLAIN):
-            html = pattern.sub("", html)
-        if len(html) > LARGEST_SEARCHED:
+        if is_notebook and len(html) > LARGEST_SEARCHED:
             page.meta["search"] = {"exclude": True}
-        return html.replace("highlight-ipynb", "highlight")
+        return html
