@@ -9,6 +9,8 @@ import json
 import re
 from collections.abc import Sequence
 
+from runbook import markup
+
 _TABLE = re.compile(r'<div class="rb-table".*?</table></div>', re.DOTALL)
 _PLACE = re.compile(r'<div data-rb-aside="(\d+)"></div>')
 
@@ -42,10 +44,10 @@ def _take(text: str, tables: list[str]) -> str:
 
 
 def put_back(html: str, tables: Sequence[str]) -> str:
-    """``html`` with ``tables`` at their places."""
+    """``html`` with ``tables`` at their places, after which nothing reads it but a browser."""
 
     def table(found: re.Match[str]) -> str:
         number = int(found[1])
-        return tables[number] if number < len(tables) else found[0]
+        return markup.light(tables[number]) if number < len(tables) else found[0]
 
     return _PLACE.sub(table, html) if tables else html

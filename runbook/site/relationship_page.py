@@ -19,8 +19,6 @@ from runbook.site import light
 SHOWN_RUNS = 30
 Naming = Mapping[str, Sequence[tuple[str, CheckResult]]]
 TRAIL = (("Home", ""), ("Results", "results/"), ("Ledger", "results/ledger/"))
-# neither Markdown nor a template sees this page: to HTML these are letters like any other
-_HARMLESS = (("&#95;", "_"), ("&#42;", "*"))
 _WORD = re.compile(r"[^a-z0-9]+")
 
 
@@ -59,10 +57,7 @@ def render(
         "<h2>Checks that name it</h2>",
         _checks(row, naming),
     ]
-    page = light.page(item.label, "\n".join(filter(None, parts)), "../../", TRAIL)
-    for entity, character in _HARMLESS:
-        page = page.replace(entity, character)
-    return page
+    return markup.light(light.page(item.label, "\n".join(filter(None, parts)), "../../", TRAIL))
 
 
 def _about(row: Row) -> str:

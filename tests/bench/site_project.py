@@ -230,7 +230,7 @@ def _check(items: Sequence[Relationship], size: Size, step: int) -> CheckResult:
 
 
 def _notebook(run: RunRecord, step: Step, size: Size) -> nbformat.NotebookNode:
-    """An executed notebook with one table of ``size.rows`` rows."""
+    """A notebook as papermill leaves it, which no other run's is, with ``size.rows`` rows."""
     begin = int(step.name.removeprefix("step_")) * size.rows
     audits = [run.audits[(begin + at) % len(run.audits)] for at in range(size.rows)]
     rows = [
@@ -240,14 +240,17 @@ def _notebook(run: RunRecord, step: Step, size: Size) -> nbformat.NotebookNode:
     columns = ("relationship", "refers to", "orphan rows", "counted by")
     shown = f'<div class="rb-result">{markup.table(columns, rows, "Orphan rows")}</div>'
     output = nbformat.v4.new_output(
-        "execute_result", {"text/html": shown, "text/plain": "a table"}, execution_count=1
+        "execute_result", {"text/html": shown, "text/plain": "a table"}, execution_count=2
     )
+    folder = f"runs/{run.environment}/{run.run_id}"
     cells = [
         nbformat.v4.new_markdown_cell(f"# {step.title}\n\nWhat this step looked at.", id="title"),
-        nbformat.v4.new_code_cell("show(audits)", outputs=[output], execution_count=1, id="shown"),
+        nbformat.v4.new_code_cell(f'run_folder = "{folder}"', execution_count=1, id="parameters"),
+        nbformat.v4.new_code_cell("show(audits)", outputs=[output], execution_count=2, id="shown"),
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    papermill = {"parameters": {"run_folder": folder}, "start_time": run.started.isoformat()}
     found: nbformat.NotebookNode = nbformat.v4.new_notebook(
-        cells=cells, metadata={"kernelspec": kernel}
+        cells=cells, metadata={"kernelspec": kernel, "papermill": papermill}
     )
     return found
