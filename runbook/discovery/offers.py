@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from runbook.discovery import roles, types, words
-from runbook.discovery.vocabulary import Key, Named, Vocabulary
+from runbook.discovery.vocabulary import Key, Named, Part, Vocabulary
 from runbook.schema import Column, TableName
 
 
@@ -29,7 +29,7 @@ class Match:
 USED, HELD = "used", "held"
 Place = tuple[TableName, Column]
 Offers = dict[Key, Match]
-Offer = Callable[[TableName, Match], None]
+Offer = Callable[[Named, Match], None]
 
 # the plainest reading first
 RANK = (
@@ -99,14 +99,14 @@ def _offers(  # noqa: C901 - every reading of a name in one place
         if known is None or RANK.index(match.kind) < RANK.index(known.kind):
             offers[key] = match
 
-    def offer(name: TableName, match: Match) -> None:
-        for key in vocabulary.tables[name].keys:
+    def offer(named: Named, match: Match) -> None:
+        for key in named.keys:
             if key.primary or match.kind == "key" or _says(vocabulary, key, said):
                 keep(key, match)
 
     _by_table(vocabulary, child, base, offer)
-    for name in _joined(vocabulary, child, column):
-        offer(name, Match("join"))
+    for named, _ in _joined(vocabulary, child, column):
+        offer(named, Match("join"))
     for start in range(len(parts)):
         rest = parts[start:]
         if set(rest) <= words.KEY_WORDS:
@@ -125,23 +125,20 @@ def _by_table(vocabulary: Vocabulary, child: Named, base: tuple[str, ...], offer
     mirrored = child.words[-1:] in vocabulary.mirrors
     for start in range(len(base)):
         tail, role = words.flat(base[start:]), base[:start]
-        for name in vocabulary.by_tail.get(tail, ()):
-            named = vocabulary.tables[name]
+        for named, missing in vocabulary.by_tail.get(tail, ()):
             if named.flat in (tail, tail + tail):  # company_company: a module and its main table
-                offer(name, Match("full_role" if role else "full", len(tail), role))
+                offer(named, Match("full_role" if role else "full", len(tail), role))
                 continue
-            missing = _missing(named.words, tail)
             context = words.flat(missing) in (child.flat, words.flat(child.words[: len(missing)]))
             kind = "tail_role" if role else "context" if context else "tail"
-            offer(name, Match(kind, len(tail), role, missing))
+            offer(named, Match(kind, len(tail), role, missing))
         sibling = tail + child.words[-1] if mirrored else ""
-        for name in vocabulary.by_tail.get(sibling, ()):
-            missing = _missing(vocabulary.tables[name].words, sibling)
-            offer(name, Match("sibling", len(tail), role, missing))
+        for named, missing in vocabulary.by_tail.get(sibling, ()):
+            offer(named, Match("sibling", len(tail), role, missing))
     head = words.flat(base)
     if len(head) > 2:
-        for name in vocabulary.by_head.get(head, ()):
-            offer(name, Match("head", len(head), (), vocabulary.tables[name].words[1:]))
+        for named, missing in vocabulary.by_head.get(head, ()):
+            offer(named, Match("head", len(head), (), missing))
 
 
 def _by_role(  # noqa: PLR0913, PLR0917 - one reading's whole context
@@ -154,7 +151,7 @@ def _by_role(  # noqa: PLR0913, PLR0917 - one reading's whole context
 ) -> None:
     """A name that says a role alone: the table itself, or the people of the schema."""
     if roles.is_self(base) or roles.is_self(parts):
-        offer(child.name, Match("self", 0, base))
+        offer(child, Match("self", 0, base))
     whole = any(
         match.kind in ("full", "tail", "context", "sibling") and not match.role
         for match in offers.values()
@@ -166,10 +163,10 @@ def _by_role(  # noqa: PLR0913, PLR0917 - one reading's whole context
     else:
         return
     for named in people:
-        offer(named.name, Match(kind, 0, base))
+        offer(named, Match(kind, 0, base))
 
 
-def _joined(vocabulary: Vocabulary, child: Named, column: Column) -> tuple[TableName, ...]:
+def _joined(vocabulary: Vocabulary, child: Named, column: Column) -> tuple[Part, ...]:
     """What A and B of an implicit many-to-many table of Prisma stand for: _PostToTag."""
     if {c.name for c in child.table.columns} != {"A", "B"}:
         return ()
@@ -187,17 +184,11 @@ def _short(vocabulary: Vocabulary, base: tuple[str, ...], offer: Offer) -> None:
     """Abbreviations and initials, where nothing else was found."""
     last = base[-1]
     for name in vocabulary.abbreviated(last):
-        offer(name, Match("abbr", len(last), base[:-1], vocabulary.tables[name].words[:-1]))
+        named = vocabulary.tables[name]
+        offer(named, Match("abbr", len(last), base[:-1], named.words[:-1]))
     if len(base) == 1:
         for name in vocabulary.by_initials.get(last, ()):
-            offer(name, Match("initials", len(last)))
-
-
-def _missing(whole: tuple[str, ...], tail: str) -> tuple[str, ...]:
-    for end in range(len(whole)):
-        if words.flat(whole[end:]) == tail:
-            return whole[:end]
-    return ()
+            offer(vocabulary.tables[name], Match("initials", len(last)))
 
 
 def _says(vocabulary: Vocabulary, key: Key, said: tuple[str, ...]) -> bool:

@@ -76,9 +76,8 @@ def _missing(vocabulary: Vocabulary, name: TableName, column: Column) -> Iterato
     elif plain not in vocabulary.by_tail:
         yield f"no table is named {plain!r} or ends so"
     else:
-        found = vocabulary.by_tail[plain]
-        table = vocabulary.tables[found[0]]
+        table, _ = vocabulary.by_tail[plain][0]
         if any(types.compatible(column.type, key.column.type) for key in table.keys):
-            yield f"too little speaks for {found[0].label}"
+            yield f"too little speaks for {table.name.label}"
         else:
-            yield f"the type {column.type} fits no key of {found[0].label}"
+            yield f"the type {column.type} fits no key of {table.name.label}"

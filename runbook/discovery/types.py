@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _INTEGERS = ("smallint", "integer", "bigint")
 _TEXTS = ("text", "character varying", "character", "varchar", "citext", "bpchar", "name")
@@ -14,6 +15,7 @@ _NEVER = (
 _LENGTH = re.compile(r"\((\d+)(?:,\d+)?\)")
 
 
+@lru_cache(maxsize=10_000)
 def family(type_: str) -> str:
     """``integer`` for the three integers, ``text`` for the texts, else the type without length."""
     plain = _LENGTH.sub("", type_).strip()

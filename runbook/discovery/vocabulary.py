@@ -13,9 +13,9 @@ from runbook.schema import Column, Schema, Table, TableName
 FEWEST_OF_A_FAMILY = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Key:
-    """One column of a table that a foreign key may refer to."""
+    """One column of a table that a foreign key may refer to; a vocabulary has each once."""
 
     table: TableName
     column: Column
@@ -38,6 +38,10 @@ class Named:
     @cached_property
     def flat(self) -> str:
         return words.flat(self.words)
+
+
+Part = tuple[Named, tuple[str, ...]]
+"""A table that a part of its name may mean, and the words that the part leaves out."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +158,15 @@ class Vocabulary:
         return count
 
     @cached_property
-    def by_tail(self) -> Mapping[str, tuple[TableName, ...]]:
+    def by_tail(self) -> Mapping[str, tuple[Part, ...]]:
         """Tables by every ending of their name, in words: account_move_line by line, moveline …"""
-        found: dict[str, list[TableName]] = defaultdict(list)
-        for name, named in self.tables.items():
+        found: dict[str, list[Part]] = defaultdict(list)
+        for named in self.tables.values():
             if named.keys:
                 for start in range(len(named.words)):
-                    found[words.flat(named.words[start:])].append(name)
-        return {tail: tuple(names) for tail, names in found.items()}
+                    part = named, named.words[:start]
+                    found[words.flat(named.words[start:])].append(part)
+        return {tail: tuple(parts) for tail, parts in found.items()}
 
     @cached_property
     def mirrors(self) -> frozenset[tuple[str, ...]]:
@@ -178,14 +183,15 @@ class Vocabulary:
         return frozenset(named.flat for named in self.tables.values() if not named.keys)
 
     @cached_property
-    def by_head(self) -> Mapping[str, tuple[TableName, ...]]:
+    def by_head(self) -> Mapping[str, tuple[Part, ...]]:
         """Tables by every beginning of their name, in words."""
-        found: dict[str, list[TableName]] = defaultdict(list)
-        for name, named in self.tables.items():
+        found: dict[str, list[Part]] = defaultdict(list)
+        for named in self.tables.values():
             if named.keys:
                 for end in range(1, len(named.words)):
-                    found[words.flat(named.words[:end])].append(name)
-        return {head: tuple(names) for head, names in found.items()}
+                    part = named, named.words[end:]
+                    found[words.flat(named.words[:end])].append(part)
+        return {head: tuple(parts) for head, parts in found.items()}
 
     @cached_property
     def by_key(self) -> Mapping[str, tuple[Key, ...]]:
