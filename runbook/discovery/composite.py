@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from runbook.discovery import types, words
+from runbook.discovery import roles, types, words
 from runbook.discovery.vocabulary import Named, Vocabulary
 from runbook.schema import TableName
 
@@ -97,30 +97,82 @@ def _shape(  # noqa: PLR0911, PLR0913, PLR0917 - a shape a line
     prefixed: int,
 ) -> str:
     """Which of the known shapes of a composite key this is; empty for none."""
-    primary = parent.table.primary_key
-    if prefixed and primary and len(primary.columns) == 1 and primary.columns[0] in key:
-        # the key alone would do: such a unique constraint is there to be referred to
-        mine = {column for column, _ in pairs}
-        led = any(set(index.columns[: len(mine)]) == mine for index in child.table.indexes)
-        return TENANT if led or vocabulary.tenants >= FEWEST_TENANTS else ""
+    if prefixed and _is_tenants(vocabulary, parent, child, key, pairs):
+        return TENANT
     columns = [child.table.column(column) for column, _ in pairs]
     if not all(column and column.not_null for column in columns):
         return ""
     said = [words.without_key_words(vocabulary.words_of(parent.name, column)) for column in key]
     bases = [base for base, key_words in said if key_words]
     spelled = [base for base in bases if words.flat(base) in parent.flat]
-    mentioned = parent.flat in child.flat
     if bases and len(spelled) == len(bases):
         if len(bases) > 1 and len(bases) == len(key):
-            again = any(words.flat(base) in child.flat for base in bases)
-            return "" if again else SPELLED
-        if child.words[: len(parent.words)] == parent.words:
+            return SPELLED if _is_thing(parent, child, key, bases) else ""
+        if child.words[: len(parent.words)] == parent.words and not _is_version(parent, child):
             return OWNED
-    if mentioned and spelled:
+    if spelled and parent.flat in child.flat and not child.flat.endswith(parent.flat):
+        return "" if _is_version(parent, child) else OWNED
+    if len(key) < 3:
+        return ""
+    if _details(parent, child, key):
         return OWNED
-    if len(key) > 2 and spelled and _home(vocabulary, parent, key):
-        return HOME
-    return ""
+    return HOME if spelled and _home(vocabulary, parent, key) else ""
+
+
+def _is_tenants(
+    vocabulary: Vocabulary,
+    parent: Named,
+    child: Named,
+    key: tuple[str, ...],
+    pairs: list[tuple[str, str]],
+) -> bool:
+    """Whether one column of the key numbers the parent, and the others only say whose it is."""
+    primary = parent.table.primary_key
+    if primary is None or not set(primary.columns) <= set(key):
+        return False
+    if len(primary.columns) == 1:
+        # the key alone would do: such a unique constraint is there to be referred to
+        mine = {column for column, _ in pairs}
+        led = any(set(index.columns[: len(mine)]) == mine for index in child.table.indexes)
+        return led or vocabulary.tenants >= FEWEST_TENANTS
+    said = [vocabulary.words_of(parent.name, column) for column in key]
+    others = [parts for parts in said if not set(parts) <= words.ID_WORDS]
+    return len(others) == len(key) - 1 and all(parts[-1] in words.KEY_WORDS for parts in others)
+
+
+def _is_thing(
+    parent: Named, child: Named, key: tuple[str, ...], bases: list[tuple[str, ...]]
+) -> bool:
+    """Whether the parent is more than a link between two tables, which few refer to.
+
+    A member of a team is a link of that kind too, though it has columns of its own.
+    """
+    primary = parent.table.primary_key
+    if primary is None or set(primary.columns) != set(key):
+        return False
+    if len(parent.table.columns) == len(key):
+        return False
+    if any(words.flat(base) in child.flat for base in bases):
+        return False
+    return not any(base[-1] in roles.PEOPLE for base in bases)
+
+
+def _details(parent: Named, child: Named, key: tuple[str, ...]) -> bool:
+    """Whether the child's rows are parts of the parent's: its key is in theirs, and its name."""
+    primary = child.table.primary_key
+    if primary is None or not set(key) <= set(primary.columns):
+        return False
+    held = {column.name for column in child.table.columns}
+    if all(column.name in held for column in parent.table.columns):
+        return False  # another table of the same kind
+    rest = iter(child.words)
+    return all(word in rest for word in parent.words)
+
+
+def _is_version(parent: Named, child: Named) -> bool:
+    """``points_v2`` of ``points``: what replaces a table does not refer to it."""
+    rest = child.words[len(parent.words) :]
+    return len(rest) == 2 and rest[0] == "v" and rest[1].isdigit()
 
 
 def _home(vocabulary: Vocabulary, parent: Named, key: tuple[str, ...]) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from runbook.discovery import roles, types, words
+from runbook.discovery import links, roles, types, words
 from runbook.discovery.vocabulary import Key, Named, Part, Vocabulary
 from runbook.schema import Column, TableName
 
@@ -33,8 +33,8 @@ Offer = Callable[[Named, Match], None]
 
 # the plainest reading first
 RANK = (
-    "join", "full", "key", "full_role", "key_role", "sibling", "context", "tail", "tail_role",
-    "head", "abbr", "initials", "self", "person", "agent", "learnt",
+    "join", "pair", "full", "key", "full_role", "key_role", "sibling", "context", "tail",
+    "tail_role", "head", "abbr", "initials", "self", "person", "agent", "learnt",
 )  # fmt: skip
 NAMED = frozenset(
     {"full", "key", "tail", "context", "sibling", "full_role", "key_role", "tail_role"}
@@ -83,7 +83,7 @@ def _people(vocabulary: Vocabulary) -> tuple[Named, ...]:
     return tuple(
         named
         for named in vocabulary.tables.values()
-        if named.keys and named.words and named.words[-1] in roles.PEOPLE and len(named.words) <= 2
+        if named.keys and roles.are_people(named.words)
     )
 
 
@@ -91,7 +91,7 @@ def _offers(  # noqa: C901 - every reading of a name in one place
     vocabulary: Vocabulary, child: Named, column: Column, people: tuple[Named, ...]
 ) -> Offers:
     parts = vocabulary.words_of(child.name, column.name)
-    base, said = words.without_key_words(parts)
+    base, said = vocabulary.apart(parts)
     offers: Offers = {}
 
     def keep(key: Key, match: Match) -> None:
@@ -107,6 +107,8 @@ def _offers(  # noqa: C901 - every reading of a name in one place
     _by_table(vocabulary, child, base, offer)
     for named, _ in _joined(vocabulary, child, column):
         offer(named, Match("join"))
+    for name in links.ends(vocabulary, child, parts, column):
+        offer(vocabulary.tables[name], Match("pair", 0, base))
     for start in range(len(parts)):
         rest = parts[start:]
         if set(rest) <= words.KEY_WORDS:
@@ -150,7 +152,8 @@ def _by_role(  # noqa: PLR0913, PLR0917 - one reading's whole context
     offer: Offer,
 ) -> None:
     """A name that says a role alone: the table itself, or the people of the schema."""
-    if roles.is_self(base) or roles.is_self(parts):
+    counted = base == parts and base[-1] in roles.QUANTITIES  # child_order, but not next_order_id
+    if not counted and (roles.is_self(base) or roles.is_self(parts)):
         offer(child, Match("self", 0, base))
     whole = any(
         match.kind in ("full", "tail", "context", "sibling") and not match.role

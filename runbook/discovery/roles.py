@@ -43,7 +43,16 @@ QUANTITIES = frozenset(
 )
 PREPOSITIONS = frozenset({"by", "to", "from", "of", "for", "via", "in", "on", "with", "at"})
 HISTORIES = frozenset({"history", "log", "archive", "audit", "backup", "version", "old", "tmp"})
-PEOPLE = ("user", "account", "person", "employee", "member", "people", "staff", "profile")
+PEOPLE = frozenset({"user", "usr", "account", "person", "employee", "member", "staff", "profile"})
+# people where the table's whole name says it, but edi_account and pipe_profile are none
+_ALONE = frozenset({"account", "profile"})
+
+
+def are_people(table: Sequence[str]) -> bool:
+    """Whether a table of these words has the people: ``users``, ``auth_user``, ``m_appuser``."""
+    last = table[-1] if table else ""
+    known = last in PEOPLE or last.endswith("user")
+    return known and (len(table) == 1 or (len(table) == 2 and last not in _ALONE))
 
 
 def is_person(role: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ from runbook.discovery.proposal import Evidence, Source
 
 KINDS = {
     "join": "the table's name joins two tables, and this column is the side of {parent}",
+    "pair": "the name is one side of a link, and {child} links rows of {parent}",
     "full": "the name is that of {parent} and its key",
     "full_role": "the name is that of {parent} after the role {role!r}",
     "key": "the name is that of the key {key}",

@@ -8,7 +8,7 @@ from functools import lru_cache
 _INTEGERS = ("smallint", "integer", "bigint")
 _TEXTS = ("text", "character varying", "character", "varchar", "citext", "bpchar", "name")
 _NEVER = (
-    "boolean", "json", "jsonb", "bytea", "tsvector", "tsquery", "xml", "point", "polygon",
+    "boolean", "json", "jsonb", "tsvector", "tsquery", "xml", "point", "polygon",
     "real", "double precision", "interval", "timestamp", "time", "date", "money", "geometry",
     "geography", "hstore", "vector", "inet", "cidr",
 )  # fmt: skip

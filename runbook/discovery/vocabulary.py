@@ -10,7 +10,7 @@ from functools import cached_property
 from runbook.discovery import roles, types, words
 from runbook.schema import Column, Schema, Table, TableName
 
-FEWEST_OF_A_FAMILY = 3
+FEWEST_GLUED = 10  # tables that begin with the same letters
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Vocabulary:
         """The words that tables are named with, and their names written together."""
         found: set[str] = set()
         for name in self.schema.tables:
-            parts = [words.singular(word) for word in words.split(name.table)]
+            parts = self._spoken(name)
             found |= {word for word in parts if len(word) > 2}
             found.add(words.flat(parts))
             table = self.schema.tables[name]
@@ -72,8 +72,28 @@ class Vocabulary:
         names = [words.split(name.table) for name in self.schema.tables]
         return sum(len(name) > 1 for name in names) < len(names) / 5
 
+    @cached_property
+    def glued(self) -> str:
+        """Letters that most tables' names begin with, as rhn of rhnserver; or empty."""
+        firsts = {words.split(name.table)[:1] for name in self.schema.tables}
+        names = [first[0] for first in firsts if first]
+        for size in (4, 3, 2):
+            times = Counter(name[:size] for name in names if len(name) > size + 2)
+            for letters, count in times.most_common(1):
+                if count > len(names) / 2 and count >= FEWEST_GLUED:
+                    return letters
+        return ""
+
+    def _spoken(self, name: TableName) -> tuple[str, ...]:
+        """The words of a table's name as it is written, without what is glued to all of them."""
+        parts = words.split(name.table)
+        if self.glued and parts and parts[0].startswith(self.glued):
+            rest = parts[0][len(self.glued) :]
+            parts = (rest, *parts[1:]) if len(rest) > 2 else parts
+        return tuple(words.singular(word) for word in parts)
+
     def table_words(self, name: TableName) -> tuple[str, ...]:
-        parts = tuple(words.singular(word) for word in words.split(name.table))
+        parts = self._spoken(name)
         if not self.together or len(parts) != 1:
             return parts
         word = parts[0]
@@ -116,7 +136,25 @@ class Vocabulary:
 
     def base_of(self, table: TableName, column: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The words of a column's name, apart from those that say it is a key."""
-        return words.without_key_words(self.words_of(table, column))
+        return self.apart(self.words_of(table, column))
+
+    def apart(self, parts: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """``parts`` without their key words, and those: but api_key_id names the table api_key."""
+        base, said = words.without_key_words(parts)
+        for end in range(len(base) + 1, len(base) + len(said)):
+            if any(words.flat(parts[start:end]) in self._key_named for start in range(len(base))):
+                return parts[:end], said[: len(parts) - end]
+        return base, said
+
+    @cached_property
+    def _key_named(self) -> frozenset[str]:
+        """Names of tables, or their ends, of several words of which the last is a key word."""
+        return frozenset(
+            words.flat(named.words[start:])
+            for named in self.tables.values()
+            if named.keys and named.words[-1] in words.KEY_WORDS
+            for start in range(len(named.words) - 1)
+        )
 
     @cached_property
     def _words(self) -> dict[tuple[str, str], tuple[str, ...]]:

@@ -70,6 +70,8 @@ def _parted(word: str, known: AbstractSet[str]) -> list[str]:
         return [singular(word) if word not in KEY_WORDS else word]
     if len(word) == 3 and word.endswith("id") and word not in ("bid", "did", "kid", "aid"):
         return [word[0], "id"]
+    if word.endswith("edby"):
+        return [word[:-2], "by"]
     for ending in ("id", "key", "code", "uuid", "no", "num", "fk"):
         rest = word[: -len(ending)]
         if not word.endswith(ending) or len(rest) < 3:

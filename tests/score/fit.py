@@ -22,7 +22,7 @@ PRIOR = {
     "rival.sibling": -2.0, "subtype": 3.0, "subtype.rival": -3.0, "quantity": -3.0,
     "quantity.role": -0.5, "kind.self": 1.5, "kind.person": 1.0, "tail.off": -1.5,
     "bare.off": -2.0, "plural": -1.0, "shadowed": -2.0, "not.primary": -2.0, "alt.said": 2.0,
-    "own": -3.0, "kind.join": 4.0, "said.differs": -1.5, "self": -1.0,
+    "own": -3.0, "kind.join": 4.0, "kind.pair": 3.0, "alt.same": 2.0, "said.differs": -1.5, "self": -1.0,
 }  # fmt: skip
 LEARNT = ("learnt.", "last.", "kind.learnt")  # fitted with half of the keys left in place
 STEPS = 12
