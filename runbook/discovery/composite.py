@@ -14,7 +14,8 @@ from runbook.discovery import roles, types, words
 from runbook.discovery.vocabulary import Named, Vocabulary
 from runbook.schema import TableName
 
-TENANT, SPELLED, OWNED, HOME = "tenant", "spelled", "owned", "home"
+TENANT, SPELLED, OWNED, HOME, NATURAL = "tenant", "spelled", "owned", "home", "natural"
+_NAMES = frozenset({("name",), ("code",), ("label",)})
 FEWEST_TENANTS = 3  # tables with a unique (id, tenant_id): then it is how this schema does it
 Pairs = tuple[tuple[str, str], ...]  # child column, parent column
 
@@ -45,7 +46,7 @@ def of(vocabulary: Vocabulary) -> Iterator[Composite]:
             rare = min(said, key=lambda each: len(holders[each]))
             near = set(holders[rare])
             for own in (parent.words, parent.words[-1:]):
-                near |= holders.get((*own, *rare), set())
+                near |= holders.get((*own, *rare), set()) | holders.get((*own, "id"), set())
             others = [holders[each] for each in said if each != rare]
             for name in sorted(near | set().union(*others) if len(said) == 2 else near):
                 if name != parent.name:
@@ -67,12 +68,14 @@ def _fitted(
     name: TableName,
     columns: Mapping[tuple[str, ...], str],
 ) -> Iterator[Composite]:
-    child = vocabulary.tables[name]
+    child, primary = vocabulary.tables[name], parent.table.primary_key
     pairs: list[tuple[str, str]] = []
     prefixed = 0
     for column in key:
         parts = vocabulary.words_of(parent.name, column)
         found = columns.get((*parent.words, *parts)) or columns.get((*parent.words[-1:], *parts))
+        if not found and primary and primary.columns == (column,):
+            found = columns.get((*parent.words, "id")) or columns.get((*parent.words[-1:], "id"))
         if found:
             prefixed += 1
         elif not set(parts) <= words.KEY_WORDS:
@@ -112,11 +115,11 @@ def _shape(  # noqa: PLR0911, PLR0913, PLR0917 - a shape a line
             return OWNED
     if spelled and parent.flat in child.flat and not child.flat.endswith(parent.flat):
         return "" if _is_version(parent, child) else OWNED
-    if len(key) < 3:
-        return ""
-    if _details(parent, child, key):
+    if len(key) > 2 and _details(parent, child, key):
         return OWNED
-    return HOME if spelled and _home(vocabulary, parent, key) else ""
+    if len(key) > 2 and spelled and _home(vocabulary, parent, key):
+        return HOME
+    return NATURAL if len(key) > 2 and _is_natural(vocabulary, parent, key) else ""
 
 
 def _is_tenants(
@@ -169,6 +172,15 @@ def _details(parent: Named, child: Named, key: tuple[str, ...]) -> bool:
     return all(word in rest for word in parent.words)
 
 
+def _is_natural(vocabulary: Vocabulary, parent: Named, key: tuple[str, ...]) -> bool:
+    """Whether names say which row it is, in a key that no other table has."""
+    primary = parent.table.primary_key
+    if primary is None or set(primary.columns) != set(key):
+        return False
+    said = {words.split(column)[-1:] for column in key}
+    return bool(said & _NAMES) and vocabulary.primary_keys[frozenset(key)] == 1
+
+
 def _is_version(parent: Named, child: Named) -> bool:
     """``points_v2`` of ``points``: what replaces a table does not refer to it."""
     rest = child.words[len(parent.words) :]
@@ -193,7 +205,10 @@ def best(vocabulary: Vocabulary) -> tuple[Composite, ...]:
     taken: dict[TableName, list[frozenset[str]]] = {}
     kept = []
     for each in sorted(found, key=lambda each: (-len(each.pairs), _rank(vocabulary, each))):
-        columns = frozenset(column for column, _ in each.pairs)
+        # those that say whose a row is may be in several keys of tenants
+        columns = frozenset(
+            c for c, referred in each.pairs if each.shape != TENANT or c != referred
+        )
         others = taken.setdefault(each.child, [])
         if not any(columns & other for other in others):
             others.append(columns)
@@ -204,5 +219,5 @@ def best(vocabulary: Vocabulary) -> tuple[Composite, ...]:
 def _rank(vocabulary: Vocabulary, each: Composite) -> tuple[bool, int, str, str]:
     child, parent = vocabulary.tables[each.child], vocabulary.tables[each.parent]
     starts = child.words[: len(parent.words)] == parent.words
-    order = (TENANT, OWNED, SPELLED, HOME).index(each.shape)
+    order = (TENANT, OWNED, SPELLED, HOME, NATURAL).index(each.shape)
     return not starts, order, str(each.child), str(each.parent)

@@ -18,11 +18,13 @@ from runbook.discovery.vocabulary import Vocabulary
 from runbook.discovery.weights import WEIGHTS
 from runbook.schema import Schema, TableName
 
-# how often each shape of a composite key was right in the schemas that are scored, rounded down
+# how often each shape of a composite key was right in the schemas that are scored and in fifty
+# others, rounded
 SHAPES = {
-    composite.TENANT: (0.85, "{parent} has a unique key that is there to be referred to"),
-    composite.OWNED: (0.95, "{child} is named after {parent} and has its whole key"),
-    composite.SPELLED: (0.85, "the columns together spell {parent}, and are its whole key"),
+    composite.TENANT: (0.75, "{parent} has a unique key that is there to be referred to"),
+    composite.OWNED: (0.85, "{child} is named after {parent} and has its whole key"),
+    composite.SPELLED: (0.75, "the columns together spell {parent}, and are its whole key"),
+    composite.NATURAL: (0.8, "the columns are the whole key of {parent}, and of no other table"),
     composite.HOME: (
         0.8,
         "the columns are the whole key of {parent}, which others are named after",

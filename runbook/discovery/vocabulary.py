@@ -243,6 +243,12 @@ class Vocabulary:
         return {text: tuple(keys) for text, keys in found.items()}
 
     @cached_property
+    def primary_keys(self) -> Mapping[frozenset[str], int]:
+        """How many tables have these columns as their primary key."""
+        keys = (named.table.primary_key for named in self.tables.values())
+        return Counter(frozenset(key.columns) for key in keys if key)
+
+    @cached_property
     def same_name(self) -> Mapping[str, int]:
         """In how many tables a column of this name stands."""
         return Counter(c.name for named in self.tables.values() for c in named.table.columns)
