@@ -149,7 +149,11 @@ def of_history(settings: Settings) -> Iterator[Fact]:
         yield Fact(f"history.{name}", entry["value"], entry["source"], entry["date"])
 
 
-PAGES = {"fleet": "fleet.md", "score": "discovery.md"}  # of the sections of benchmarks.json
+PAGES = {
+    "fleet": "fleet.md",
+    "score": "discovery.md",
+    "further": "discovery.md",
+}  # of the sections of benchmarks.json
 
 
 def of_benchmarks(settings: Settings) -> Iterator[Fact]:
@@ -161,7 +165,7 @@ def of_benchmarks(settings: Settings) -> Iterator[Fact]:
         for section, part in json.loads(path.read_text(encoding="utf-8")).items():
             measured = date.fromisoformat(part["measured"])
             proof = PAGES.get(section, "performance.md")
-            source = "make score" if section == "score" else "make bench"
+            source = "make score" if proof == "discovery.md" else "make bench"
             for name, value in part["facts"].items():
                 yield Fact(f"bench.{name}", value, source, measured, proof=proof)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

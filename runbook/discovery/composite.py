@@ -16,6 +16,7 @@ from runbook.schema import TableName
 
 TENANT, SPELLED, OWNED, HOME, NATURAL = "tenant", "spelled", "owned", "home", "natural"
 _NAMES = frozenset({("name",), ("code",), ("label",)})
+FEWEST_OWN = 2  # columns beside its keys: then a table is more than a link
 FEWEST_TENANTS = 3  # tables with a unique (id, tenant_id): then it is how this schema does it
 Pairs = tuple[tuple[str, str], ...]  # child column, parent column
 
@@ -151,9 +152,8 @@ def _is_thing(
     A member of a team is a link of that kind too, though it has columns of its own.
     """
     primary = parent.table.primary_key
-    if primary is None or set(primary.columns) != set(key):
-        return False
-    if len(parent.table.columns) == len(key):
+    own = {column.name for column in parent.table.columns} - set(key)
+    if len(own - set(primary.columns if primary else ())) < FEWEST_OWN:
         return False
     if any(words.flat(base) in child.flat for base in bases):
         return False

@@ -20,6 +20,7 @@ MOST_TESTS = 4  # inclusion tests of one column: their number grows with the col
 LEAST_CHANCE = 0.01  # by names; below it no rows are read
 MANY = 0.2  # a share of orphan rows above it speaks against the relationship
 FEW = 0.06
+CLOSEST = 2.0  # log-odds, of the smallest of several parents that hold all values
 ENOUGH = 10  # orphan rows, before a large share of them speaks against the relationship
 
 
@@ -121,7 +122,7 @@ def shifts(offered: Sequence[Candidate], rows: Rows) -> tuple[float, ...]:
         if None not in size.values():
             least = min(value for value in size.values() if value is not None)
             for number, value in size.items():
-                found[number] += 1.5 if value == least else -1.5
+                found[number] += CLOSEST if value == least else -CLOSEST
     return tuple(found)
 
 

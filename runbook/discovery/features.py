@@ -131,7 +131,6 @@ def _key(pair: Pair) -> Features:
         "said.differs": bool(said) and said[0] not in _NEUTRAL and not agrees,
         "alt.said": not pair.key.primary and agrees,
         "not.primary": not pair.key.primary,
-        "alt.same": not pair.key.primary and parts == own and not set(own) <= words.KEY_WORDS,
         "key.agrees": len(own) > 1 and parts == own,
         "key.agrees.role": len(own) > 1 and len(parts) > len(own) and parts[-len(own) :] == own,
         "natural": natural,
@@ -161,20 +160,12 @@ def _role(pair: Pair) -> Features:
         "role.foreign": bool(set(role) & roles.FOREIGN),
         "role.person": roles.is_person(role),
         "user": kind in ("person", "agent") and pair.parent.words[-1].endswith(("user", "usr")),
-        "people.hub": kind in ("person", "agent") and _most_mentioned(pair),
         "matched": (
             min(pair.match.matched, 12) / 12
             if kind in ("tail_role", "full_role", "key_role")
             else 0.0
         ),
     }
-
-
-def _most_mentioned(pair: Pair) -> bool:
-    """Whether the schema speaks of these people more than of the others that it has."""
-    hubs = pair.house.hubs
-    most = max(hubs.get(name, 0) for name in pair.rivals.people)
-    return most > 0 and hubs.get(pair.key.table, 0) == most
 
 
 def _rivals(pair: Pair) -> Features:

@@ -67,11 +67,6 @@ class Rivals:
         return sum(self.kinds.get(kind, 0) for kind in _WHOLE)
 
     @cached_property
-    def people(self) -> tuple[TableName, ...]:
-        """The tables of people that a role alone may mean."""
-        return tuple(k.table for k, m in self.offers.items() if m.kind in ("person", "agent"))
-
-    @cached_property
     def schemas(self) -> int:
         return len({key.table.schema for key in self.offers})
 

@@ -34,6 +34,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--leave-one-out", action="store_true", help="fit without the schema too")
     parser.add_argument("--fit", action="store_true", help="print weights fitted to the schemas")
     parser.add_argument("--fit-rows", action="store_true", help="the same for rows alone")
+    parser.add_argument("--further", type=Path, help="folder of schemas that weigh less in --fit")
+    parser.add_argument("--name", default="score", help="what the facts are called")
     parser.add_argument("--save", type=Path, help="JSON file whose facts the site quotes")
     return parser.parse_args()
 
@@ -177,7 +179,8 @@ def main() -> None:
     given, say = arguments(), Console()
     known = layout.read(given.schemas)
     if given.fit:
-        say.print(fit.source(fit.weights(known)), markup=False)
+        further = layout.read(given.further) if given.further else ()
+        say.print(fit.source(fit.weights(known, further)), markup=False)
         return
     if given.fit_rows:
         measured = list(rows.measure(known))
@@ -191,9 +194,11 @@ def main() -> None:
         facts |= of_unseen(known, fit.leave_one_out(known))
     if not given.no_data and any(each.data for each in known):
         facts |= of_rows(list(rows.measure(known)))
+    facts = {f"{given.name}{name.removeprefix('score')}": value for name, value in facts.items()}
     show(facts, say)
     if given.save:
-        results.save(given.save, "score", {}, facts)
+        results.save(given.save, given.name, {}, facts)
+    if given.save and given.name == "score":
         (ROOT / "docs" / PLOT).write_text(plot(found), encoding="utf-8")
 
 

@@ -22,10 +22,12 @@ PRIOR = {
     "rival.sibling": -2.0, "subtype": 3.0, "subtype.rival": -3.0, "quantity": -3.0,
     "quantity.role": -0.5, "kind.self": 1.5, "kind.person": 1.0, "tail.off": -1.5,
     "bare.off": -2.0, "plural": -1.0, "shadowed": -2.0, "not.primary": -2.0, "alt.said": 2.0,
-    "own": -3.0, "kind.join": 4.0, "kind.pair": 3.0, "alt.same": 2.0, "said.differs": -1.5, "self": -1.0,
+    "own": -3.0, "kind.join": 4.0, "kind.pair": 3.0,
+    "said.differs": -1.5, "self": -1.0,
 }  # fmt: skip
 LEARNT = ("learnt.", "last.", "kind.learnt")  # fitted with half of the keys left in place
 STEPS = 12
+SHARE = 0.05  # of what a scored schema weighs, for a further one: they declare fewer of their keys
 USUAL = 60  # keys: a schema of so many weighs one, a larger one less for each of its keys
 
 Weights = dict[str, float]
@@ -40,14 +42,18 @@ class Choice:
     weight: float
 
 
-def weights(known: Sequence[Known]) -> Weights:
-    """Fit without keys first; then, with the rest fixed, what declared keys teach."""
-    plain = [choice for each in known for choice in _choices(each.stripped, each.answer)]
-    found = newton(plain, dict(PRIOR), lambda name: not name.startswith(LEARNT), PRIOR)
+def weights(known: Sequence[Known], further: Sequence[Known] = ()) -> Weights:
+    """Fit without keys first; then, with the rest fixed, what declared keys teach.
+
+    The ``further`` schemas weigh a ``SHARE`` of the ``known`` ones.
+    """
+    plain: list[Choice] = []
     halves: list[Choice] = []
-    for each in known:
+    for each, share in (*((k, 1.0) for k in known), *((k, SHARE) for k in further)):
+        plain += _choices(each.stripped, each.answer, share)
         for seed in range(2):
-            halves += _choices(*each.half(seed))
+            halves += _choices(*each.half(seed), share)
+    found = newton(plain, dict(PRIOR), lambda name: not name.startswith(LEARNT), PRIOR)
     return newton(halves, found, lambda name: name.startswith(LEARNT), PRIOR)
 
 
@@ -66,10 +72,10 @@ def source(fitted: Weights) -> str:
     return "WEIGHTS: Mapping[str, float] = {\n" + "\n".join(lines) + "\n}"
 
 
-def _choices(schema: Schema, answer: frozenset[Shape]) -> Iterable[Choice]:
+def _choices(schema: Schema, answer: frozenset[Shape], share: float) -> Iterable[Choice]:
     vocabulary = Vocabulary(schema)
     covered = {(each.child, c) for each in composite.best(vocabulary) for c, _ in each.pairs}
-    weight = math.sqrt(USUAL / max(len(answer), 1))
+    weight = share * math.sqrt(USUAL / max(len(answer), 1))
     for (child, column), offered in candidates.of(vocabulary).items():
         if (child, column) in covered or refusals.polymorphic(schema.tables[child], column):
             continue
