@@ -7,7 +7,9 @@ import pytest
 from runbook import discovery
 from runbook.discovery import roles, words
 from runbook.discovery.vocabulary import Vocabulary
-from tests.test_discovery import pairs, schema, table
+from runbook.schema import Column, Table, TableName
+from tests.places import HOSTILE
+from tests.test_discovery import index, pairs, schema, table
 
 USERS = table("users", "id integer!, name text!, created_at date!")
 TEAMS = table("teams", "id integer!, name text!")
@@ -196,3 +198,22 @@ def test_a_key_of_names_is_referred_to_by_its_details(name: str, columns: str, r
     label = "sched_name, trigger_name, trigger_group"
     expected = {f"{name}.({label})": f"qrtz_triggers.({label})"} if right else {}
     assert composites(triggers, child) == expected
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "$", "_", "1", "Ä", "客户"])
+def test_names_without_a_word_are_read_without_a_fault(name: str) -> None:
+    def made(label: str, columns: tuple[str, ...], *keys: tuple[str, ...]) -> Table:
+        found = tuple(Column(column, "integer", not_null=True) for column in columns)
+        indexes = [index(list(key), primary=not at) for at, key in enumerate(keys)]
+        return Table(TableName("public", label), "r", found, tuple(indexes))
+
+    columns = (name, "$", "§", "from_id", "to_id", "id", f"from_{name}", f"to_{name}", f"{name}_id")
+    tables = [
+        made(name, columns, (name,), (name, "$")),
+        made(f"{name}{name}", columns, ("id", "$"), ("$", "§", name)),
+        made("$$", columns, ("$", "§", name), ("id",)),
+        made("$$$", columns, ("$", "§", name)),
+        made("things", columns, ("id",), ("id", name)),
+    ]
+    found = discovery.propose(schema(*tables))
+    assert all(item.evidence for item in found.proposals)

@@ -141,7 +141,9 @@ def _is_tenants(
         return led or vocabulary.tenants >= FEWEST_TENANTS
     said = [vocabulary.words_of(parent.name, column) for column in key]
     others = [parts for parts in said if not set(parts) <= words.ID_WORDS]
-    return len(others) == len(key) - 1 and all(parts[-1] in words.KEY_WORDS for parts in others)
+    return len(others) == len(key) - 1 and all(
+        set(parts[-1:]) & words.KEY_WORDS for parts in others
+    )
 
 
 def _is_thing(

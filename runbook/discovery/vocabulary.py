@@ -152,7 +152,7 @@ class Vocabulary:
         return frozenset(
             words.flat(named.words[start:])
             for named in self.tables.values()
-            if named.keys and named.words[-1] in words.KEY_WORDS
+            if named.keys and named.words and named.words[-1] in words.KEY_WORDS
             for start in range(len(named.words) - 1)
         )
 
