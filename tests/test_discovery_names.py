@@ -200,10 +200,11 @@ def test_a_key_of_names_is_referred_to_by_its_details(name: str, columns: str, r
     assert composites(triggers, child) == expected
 
 
+@pytest.mark.parametrize("type_", ["integer", "text"])
 @pytest.mark.parametrize("name", [*HOSTILE, "$", "_", "1", "Ä", "客户"])
-def test_names_without_a_word_are_read_without_a_fault(name: str) -> None:
+def test_names_without_a_word_are_read_without_a_fault(name: str, type_: str) -> None:
     def made(label: str, columns: tuple[str, ...], *keys: tuple[str, ...]) -> Table:
-        found = tuple(Column(column, "integer", not_null=True) for column in columns)
+        found = tuple(Column(column, type_, not_null=True) for column in columns)
         indexes = [index(list(key), primary=not at) for at, key in enumerate(keys)]
         return Table(TableName("public", label), "r", found, tuple(indexes))
 

@@ -31,7 +31,7 @@ def ends(
     side = _side(vocabulary, child, parts, column)
     if side is None:
         return
-    if child.words and child.words[-1] in LINKS:
+    if child.words[-1] in LINKS:
         for named, missing in vocabulary.by_tail.get(words.flat(child.words[:-1]), ()):
             if not missing and named.name != child.name:
                 yield named.name

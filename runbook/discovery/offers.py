@@ -152,7 +152,7 @@ def _by_role(  # noqa: PLR0913, PLR0917 - one reading's whole context
     offer: Offer,
 ) -> None:
     """A name that says a role alone: the table itself, or the people of the schema."""
-    counted = base == parts and bool(base) and base[-1] in roles.QUANTITIES  # child_order
+    counted = base == parts and base[-1] in roles.QUANTITIES  # child_order
     if not counted and (roles.is_self(base) or roles.is_self(parts)):
         offer(child, Match("self", 0, base))
     whole = any(

@@ -90,7 +90,7 @@ class Vocabulary:
         if self.glued and parts and parts[0].startswith(self.glued):
             rest = parts[0][len(self.glued) :]
             parts = (rest, *parts[1:]) if len(rest) > 2 else parts
-        return tuple(words.singular(word) for word in parts)
+        return tuple(words.singular(word) for word in parts) or (name.table,)
 
     def table_words(self, name: TableName) -> tuple[str, ...]:
         parts = self._spoken(name)
@@ -131,6 +131,7 @@ class Vocabulary:
             known = words.words(column, self.known)
             if prefix and len(known) > 1 and words.split(column)[0] == prefix:
                 known = known[1:]
+            known = known or (column,)  # a name of signs alone is a word of its own
             self._words[prefix, column] = known
         return known
 
@@ -152,7 +153,7 @@ class Vocabulary:
         return frozenset(
             words.flat(named.words[start:])
             for named in self.tables.values()
-            if named.keys and named.words and named.words[-1] in words.KEY_WORDS
+            if named.keys and named.words[-1] in words.KEY_WORDS
             for start in range(len(named.words) - 1)
         )
 
