@@ -208,13 +208,25 @@ def test_names_without_a_word_are_read_without_a_fault(name: str, type_: str) ->
         indexes = [index(list(key), primary=not at) for at, key in enumerate(keys)]
         return Table(TableName("public", label), "r", found, tuple(indexes))
 
-    columns = (name, "$", "§", "from_id", "to_id", "id", f"from_{name}", f"to_{name}", f"{name}_id")
+    columns = (
+        name,
+        "$",
+        "§",
+        "from_id",
+        "to_id",
+        "id",
+        f"from_{name}",
+        f"to_{name}",
+        f"{name}_id",
+        "order_id",
+    )
     tables = [
         made(name, columns, (name,), (name, "$")),
         made(f"{name}{name}", columns, ("id", "$"), ("$", "§", name)),
         made("$$", columns, ("$", "§", name), ("id",)),
         made("$$$", columns, ("$", "§", name)),
         made("things", columns, ("id",), ("id", name)),
+        made("orders", columns, (name,)),
     ]
     found = discovery.propose(schema(*tables))
     assert all(item.evidence for item in found.proposals)
