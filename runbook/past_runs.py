@@ -26,7 +26,7 @@ NOT_LOOKED = AuditState.NOT_LOOKED.value
 KEPT = 512  # run records whose counts stay in memory
 KEPT_WHOLE = 32  # run records that stay in memory with all of their evidence
 KEPT_BELOW = ".counts"  # of the folder of runs
-KEPT_FORMAT = 2
+KEPT_FORMAT = 2  # raised whenever what is kept, or its wording, changes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Composite keys: several columns of a child that together refer to one row of a parent.
 
-Two shapes are known. The whole key of the parent is in the child, under the same names; or the
-child names the parent in one column and repeats the others, as (thing_id, tenant_id) refers to
-thing (id, tenant_id).
+Either the whole key of the parent is in the child, under the same names, and the names of the two
+tables or of the columns say why; or the child names the parent in one column and repeats whose it
+is in the others, as (thing_id, tenant_id) refers to thing (id, tenant_id).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from runbook.discovery.vocabulary import Named, Vocabulary
 from runbook.schema import TableName
 
 TENANT, SPELLED, OWNED, HOME, NATURAL = "tenant", "spelled", "owned", "home", "natural"
-_NAMES = frozenset({("name",), ("code",), ("label",)})
+_NAMES = frozenset({("name",), ("code",), ("label",)})  # last words of a column that names a row
 FEWEST_OWN = 2  # columns beside its keys: then a table is more than a link
 FEWEST_TENANTS = 3  # tables with a unique (id, tenant_id): then it is how this schema does it
 Pairs = tuple[tuple[str, str], ...]  # child column, parent column
@@ -141,9 +141,7 @@ def _is_tenants(
         return led or vocabulary.tenants >= FEWEST_TENANTS
     said = [vocabulary.words_of(parent.name, column) for column in key]
     others = [parts for parts in said if not set(parts) <= words.ID_WORDS]
-    return len(others) == len(key) - 1 and all(
-        set(parts[-1:]) & words.KEY_WORDS for parts in others
-    )
+    return len(others) == len(key) - 1 and all(parts[-1] in words.KEY_WORDS for parts in others)
 
 
 def _is_thing(
