@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 from jinja2 import Environment
+from mkdocs_jupyter import convert
 from nbconvert import HTMLExporter as Exporter
 from nbformat import NotebookNode
 
@@ -97,6 +99,21 @@ def test_a_template_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
     templates.compile_once()
     assert HTMLExporter().from_notebook_node(book)[0] == plain
     assert len(compiled) == once
+
+
+def test_a_notebook_comes_without_the_styles_that_the_site_does_not_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    place = tmp_path / "book.ipynb"
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    place.write_text(nbformat.writes(book), encoding="utf-8")
+    monkeypatch.setattr("nbconvert.exporters.templateexporter.Environment", Environment)
+    whole = convert.nb2html(str(place))
+    templates.compile_once()
+    light = convert.nb2html(str(place))
+    assert len(light) < len(whole) / 10, "mkdocs-jupyter has other style sheets"
+    style = re.compile(r"<style.*?</style>", re.DOTALL)
+    assert style.sub("", light).split() == style.sub("", whole).split()
 
 
 def test_a_template_that_changed_is_compiled_anew(tmp_path: Path) -> None:
