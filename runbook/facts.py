@@ -149,11 +149,9 @@ def of_history(settings: Settings) -> Iterator[Fact]:
         yield Fact(f"history.{name}", entry["value"], entry["source"], entry["date"])
 
 
-PAGES = {
-    "fleet": "fleet.md",
-    "score": "discovery.md",
-    "further": "discovery.md",
-}  # of the sections of benchmarks.json
+# of the sections of benchmarks.json, where they are not the benchmarks' own
+PAGES = {"fleet": "fleet.md", "score": "discovery.md", "further": "discovery.md"}
+SOURCES = {"score": "make score", "further": "python -m tests.score --name further"}
 
 
 def of_benchmarks(settings: Settings) -> Iterator[Fact]:
@@ -165,7 +163,7 @@ def of_benchmarks(settings: Settings) -> Iterator[Fact]:
         for section, part in json.loads(path.read_text(encoding="utf-8")).items():
             measured = date.fromisoformat(part["measured"])
             proof = PAGES.get(section, "performance.md")
-            source = "make score" if proof == "discovery.md" else "make bench"
+            source = SOURCES.get(section, "make bench")
             for name, value in part["facts"].items():
                 yield Fact(f"bench.{name}", value, source, measured, proof=proof)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -179,6 +179,15 @@ def test_few_refer_to_the_members_of_a_team() -> None:
     assert found["tokens.team_id"] == "teams.id"
 
 
+def test_what_replaces_a_table_does_not_refer_to_it() -> None:
+    columns = "repo_id integer!, bucket integer!, kind text"
+    points = table("repo_points", columns, key="repo_id,bucket")
+    for name, expected in (("repo_points_v2", {}), ("repo_points_daily", OF_POINTS)):
+        child = table(name, f"{columns}, day integer!", key="repo_id,bucket,day")
+        assert composites(points, child) == expected
+
+
+OF_POINTS = {"repo_points_daily.(repo_id, bucket)": "repo_points.(repo_id, bucket)"}
 NAMES = "sched_name text!, trigger_name text!, trigger_group text!"
 KEY = "sched_name,trigger_name,trigger_group"
 
